@@ -1,0 +1,119 @@
+"""How accurate a step was, and how long the next one should be."""
+
+import torch
+from torch import Tensor
+
+from latentode.solvers.explicit import Field
+
+SAFETY = 0.9
+SMALLEST_FACTOR, LARGEST_FACTOR = 0.2, 10.0
+# Gains of the PI controller; of those measured, the least work for a given error.
+INTEGRAL, PROPORTIONAL = 0.4, 0.3
+
+
+def error_ratio(error: Tensor, y0: Tensor, y1: Tensor, *, rtol: float, atol: float) -> Tensor:
+    """Give the error of a step as a multiple of what is tolerated.
+
+    Parameters
+    ----------
+    error, y0, y1 : Tensor of shape (B, D)
+        Estimated error of the step, and the states before and after it.
+    rtol, atol : float
+        An error of ``atol + rtol * max(abs(y0), abs(y1))`` in every entry gives 1.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        The step is accepted where this is at most 1.
+
+    References
+    ----------
+    Hairer, Norsett and Wanner (1993), Solving Ordinary Differential Equations I, eq. (II.4.11).
+
+    Examples
+    --------
+    >>> import torch
+    >>> y = torch.tensor([[9.0]])
+    >>> error_ratio(torch.tensor([[1e-3]]), y, y, rtol=1e-4, atol=1e-4)
+    tensor([1.0000])
+    """
+    return _rms(error / _scale(torch.maximum(y0.abs(), y1.abs()), rtol=rtol, atol=atol))
+
+
+def step_factor(ratio: Tensor, previous: Tensor, *, order: int) -> Tensor:
+    """Give the factor by which to change the step size, by a PI controller.
+
+    Parameters
+    ----------
+    ratio, previous : Tensor of shape (B,)
+        Error ratio of the step just tried, and of the last step that was accepted.
+    order : int
+        The error of a step grows as its size to this power.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Between 0.2 and 10, and at most 0.9 where the step was rejected.
+
+    References
+    ----------
+    Hairer and Wanner (1996), Solving Ordinary Differential Equations II, section IV.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> step_factor(torch.tensor([1.0, 32.0]), torch.tensor([1.0, 1.0]), order=5)
+    tensor([0.9000, 0.5540])
+    """
+    gain = SAFETY * ratio.pow(-(INTEGRAL + PROPORTIONAL) / order)
+    # Hairer and Wanner's floor: a step that was by chance far too good says little of the next.
+    memory = previous.clamp(min=1e-4).pow(PROPORTIONAL / order)
+    return (gain * memory).clamp(SMALLEST_FACTOR, LARGEST_FACTOR)
+
+
+def first_step(
+    field: Field, s: Tensor, y: Tensor, k: Tensor, *, order: int, rtol: float, atol: float
+) -> Tensor:
+    """Guess the size of the first step from the size of the field and of its change.
+
+    Parameters
+    ----------
+    field : callable
+        dy/ds as a function of s (B,) and y (B, D); it is evaluated once.
+    s : Tensor of shape (B,)
+        Where each sample starts.
+    y, k : Tensor of shape (B, D)
+        State there, and the field there.
+    order : int
+        Order of the method.
+    rtol, atol : float
+        Tolerances, as in `error_ratio`.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Positive step sizes, which depend on the equation alone and not on how far to solve.
+
+    References
+    ----------
+    Hairer, Norsett and Wanner (1993), Solving Ordinary Differential Equations I, section II.4.
+    """
+    scale = _scale(y.abs(), rtol=rtol, atol=atol)
+    size, slope = _rms(y / scale), _rms(k / scale)
+    tiny = (size < 1e-5) | (slope < 1e-5)
+    trial = torch.where(tiny, 1e-6, 0.01 * size / slope.where(~tiny, 1.0)).to(s.dtype)
+    k1 = field(s + trial, y + trial[:, None].to(scale.dtype) * k)
+    curvature = _rms((k1 - k) / scale) / trial
+    steepest = torch.maximum(slope, curvature)
+    flat = steepest <= 1e-15
+    guess = (0.01 / steepest.where(~flat, 1.0)) ** (1 / (order + 1))
+    guess = torch.where(flat, (trial * 1e-3).clamp(min=1e-6), guess)
+    return torch.minimum(100 * trial, guess).nan_to_num(nan=1e-6)
+
+
+def _scale(size: Tensor, *, rtol: float, atol: float) -> Tensor:
+    return atol + rtol * size
+
+
+def _rms(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=1) / max(x.shape[1], 1) ** 0.5

@@ -1,0 +1,276 @@
+"""The one public solve function: check, choose, solve, report."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from latentode.solvers.adjoint import Backsolve, Task, solve, tensors_behind
+from latentode.solvers.dense import Track
+from latentode.solvers.explicit import Field
+from latentode.solvers.loop import Clock, Counts, Options, failure
+from latentode.solvers.solution import DenseSolution, Solution, Stats
+from latentode.solvers.tableau import METHODS
+
+VectorField = Callable[[Tensor, Tensor], Tensor]
+ADJOINTS = ("direct", "backsolve")
+
+
+def odeint(
+    f: VectorField,
+    y0: Tensor,
+    ts: Tensor,
+    *,
+    method: str = "tsit5",
+    rtol: float = 1e-4,
+    atol: float = 1e-6,
+    adjoint: str = "direct",
+    step_size: float | Tensor | None = None,
+    first_step: float | Tensor | None = None,
+    max_steps: int = 10_000,
+    clip_end: bool = False,
+    dense: bool = False,
+) -> Solution:
+    """Solve dy/dt = f(t, y) for every sample of a batch, at that sample's own times.
+
+    Each sample takes its own steps: its solution depends neither on the other samples of the
+    batch nor on which other times are asked for.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(t, y)`` with t of shape (B,) and y of shape (B, ...) gives dy/dt of the shape of y.
+    y0 : Tensor of shape (B, ...)
+        State at the first time of each sample; real or complex.
+    ts : Tensor of shape (T,) or (B, T)
+        Times at which to give the state, shared or per sample. Each row rises or falls; times may
+        repeat, so that a short row is padded with its last time. Given in float64, times of any
+        size keep their full precision, whatever the precision of the state.
+    method : {"tsit5", "dopri5", "rk4", "euler"}, default="tsit5"
+        Runge-Kutta method. The first two choose their steps by the tolerances, the last two need
+        a ``step_size``.
+    rtol, atol : float, default=1e-4 and 1e-6
+        The error of a step is kept below ``atol + rtol * abs(y)``, root-mean-square over the
+        entries of one sample.
+    adjoint : {"direct", "backsolve"}, default="direct"
+        How gradients are computed. "direct" differentiates the steps taken: exact for the numbers
+        returned, with memory in proportion to the steps. "backsolve" solves the adjoint equation
+        of Chen et al. (2018) backward in time: its memory does not grow with the steps, it costs
+        a solve per time asked for, and it is accurate to the tolerances only, less so where the
+        equation is unstable backward in time. Both give the gradient for ``y0``, for every
+        entry of ``ts`` and for every tensor that ``f`` uses.
+    step_size : float or Tensor of shape (B,), optional
+        Size of every step, in units of time; overrides the tolerances.
+    first_step : float or Tensor of shape (B,), optional
+        Size of the first step to try, instead of a guess that costs one evaluation.
+    max_steps : int, default=10_000
+        Steps of one sample after which to give up.
+    clip_end : bool, default=False
+        End the last step exactly at the last time, so that ``f`` is never evaluated past it. By
+        default the last step may pass it, and the state is read off within the step.
+    dense : bool, default=False
+        Keep the steps, and give back the solution as a function of time. Not with "backsolve",
+        which keeps none.
+
+    Returns
+    -------
+    Solution
+        ``ys`` of shape (B, T, ...) with ``ys[:, 0] == y0``, ``stats``, and ``dense``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument cannot be used; the message says which, and why.
+    SolverError
+        If a sample cannot be solved; the message says which, when, and what to try.
+
+    References
+    ----------
+    Chen, Rubanova, Bettencourt and Duvenaud (2018), Neural Ordinary Differential Equations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> y0 = torch.tensor([[1.0], [2.0]])
+    >>> ts = torch.tensor([[0.0, 0.5, 1.0], [0.0, 0.1, 3.0]])
+    >>> solution = odeint(lambda t, y: -y, y0, ts)
+    >>> solution.ys[..., 0]
+    tensor([[1.0000, 0.6065, 0.3679],
+            [2.0000, 1.8097, 0.0996]])
+    >>> solution.stats.n_f_evals
+    tensor([26, 50])
+    """
+    _check_state(y0)
+    ts = _check_times(ts, y0)
+    _check_choice("method", method, tuple(METHODS))
+    _check_choice("adjoint", adjoint, ADJOINTS)
+    _check_positive(rtol=rtol, atol=atol, max_steps=max_steps)
+    if METHODS[method].error is None and step_size is None:
+        raise ValueError(f"method={method} takes steps of one size: give step_size.")
+    if dense and adjoint == "backsolve":
+        raise ValueError("adjoint=backsolve keeps no steps: use adjoint=direct with dense=True.")
+
+    # Steps are summed up in float64 where there is one: a state may be coarse, its time is not.
+    time_dtype = torch.float32 if y0.device.type == "mps" else torch.float64
+    exact = ts.to(time_dtype)
+    sign = torch.where(exact[:, -1] < exact[:, 0], -1.0, 1.0).to(exact)
+    options = Options(
+        rtol=rtol,
+        atol=atol,
+        step_size=_step_sizes("step_size", step_size, sign),
+        first_step=_step_sizes("first_step", first_step, sign),
+        max_steps=max_steps,
+        clip_end=clip_end,
+    )
+    task = Task(_flattened(f, y0), METHODS[method], Clock(exact[:, 0], sign.detach()), options)
+    n_f_evals_backward = torch.zeros_like(sign, dtype=torch.long)
+    flat, track = y0.reshape(len(y0), math.prod(y0.shape[1:])), Track()
+    if adjoint == "backsolve":
+        ys, counts = _backsolve(f, task, flat, exact, y0, n_f_evals_backward)
+    else:
+        ys, counts, track = solve(task, flat, exact, keep_steps=dense)
+    _check_solution(ys, exact, task)
+    return Solution(
+        ys.reshape(*ts.shape, *y0.shape[1:]),
+        Stats(
+            counts.tried,
+            counts.accepted,
+            counts.tried - counts.accepted,
+            counts.evals,
+            n_f_evals_backward,
+        ),
+        _reader(track, task.clock, flat, y0.shape[1:]) if dense else None,
+    )
+
+
+def _backsolve(
+    f: VectorField,
+    task: Task,
+    flat: Tensor,
+    exact: Tensor,
+    y0: Tensor,
+    n_f_evals_backward: Tensor,
+) -> tuple[Tensor, Counts]:
+    detached = task._replace(clock=Clock(task.clock.t0.detach(), task.clock.sign))
+    time = exact[:, 0].detach().to(_real_dtype(y0))
+    tensors = tensors_behind(f, time, y0) if torch.is_grad_enabled() else []
+    report: dict[str, Counts] = {}
+    ys = Backsolve.apply(report, n_f_evals_backward, detached, flat, exact, *tensors)
+    return ys, report["counts"]
+
+
+def _flattened(f: VectorField, y0: Tensor) -> Field:
+    """Give f as a field of states (B, D), and check what it returns."""
+    shape, dtype, time_dtype = y0.shape, y0.dtype, _real_dtype(y0)
+
+    def flat(t: Tensor, y: Tensor) -> Tensor:
+        k = f(t.to(time_dtype), y.view(shape))
+        if not isinstance(k, Tensor):
+            raise TypeError(f"f must return a Tensor, but it returned {type(k).__name__}.")
+        if k.shape != shape:
+            raise ValueError(
+                f"f must return dy/dt of the shape of y, {tuple(shape)}, but it returned "
+                f"{tuple(k.shape)}."
+            )
+        if k.is_complex() and not dtype.is_complex:
+            raise ValueError("f returned complex numbers for a real state: make y0 complex.")
+        return k.to(dtype).reshape(y.shape)
+
+    return flat
+
+
+def _real_dtype(y: Tensor) -> torch.dtype:
+    return y.abs().dtype
+
+
+def _reader(track: Track, clock: Clock, y0: Tensor, shape: torch.Size) -> DenseSolution:
+    def read(ts: Tensor) -> Tensor:
+        s = clock.since_start(ts.expand(len(y0), -1) if ts.dim() == 1 else ts)
+        reached = track.reached() if track.pieces else torch.zeros_like(s[:, 0])
+        outside = (s < 0) | (s > reached[:, None])
+        if bool(outside.any()):
+            i, j = outside.nonzero()[0].tolist()
+            raise ValueError(
+                f"time {float(clock.time(s[:, j])[i]):.6g} of sample {i} lies outside of what was "
+                f"solved, {float(clock.t0[i]):.6g} to {float(clock.time(reached)[i]):.6g}."
+            )
+        ys = track.read(s) if track.pieces else y0[:, None].expand(*s.shape, -1)
+        return ys.reshape(*s.shape, *shape)
+
+    return read
+
+
+def _check_state(y0: Tensor) -> None:
+    if not isinstance(y0, Tensor):
+        raise TypeError(f"y0 must be a Tensor of shape (B, ...), not {type(y0).__name__}.")
+    if not (y0.is_floating_point() or y0.is_complex()):
+        raise ValueError(f"y0 must hold real or complex numbers, not {y0.dtype}: y0.double().")
+    if y0.dim() < 1:
+        raise ValueError("y0 must have a batch axis first, shape (B, ...): y0[None].")
+    bad = (~y0.detach().flatten(1).isfinite().all(dim=1)) if y0.dim() > 1 else ~y0.isfinite()
+    if bool(bad.any()):
+        raise ValueError(f"y0 is not finite in sample {int(bad.nonzero()[0])}.")
+
+
+def _check_times(ts: Tensor, y0: Tensor) -> Tensor:
+    """Give the times as (B, T)."""
+    if not isinstance(ts, Tensor) or ts.is_complex() or ts.dtype == torch.bool:
+        raise ValueError("ts must be a Tensor of real times.")
+    if ts.dim() not in (1, 2) or (ts.dim() == 2 and len(ts) != len(y0)):
+        raise ValueError(
+            f"ts must have shape (T,) or (B, T) with B={len(y0)} as in y0, not {tuple(ts.shape)}."
+        )
+    if ts.shape[-1] == 0:
+        raise ValueError("ts is empty: give at least the time of y0.")
+    ts = ts.expand(len(y0), -1)
+    bad = ~ts.detach().isfinite()
+    if bool(bad.any()):
+        i, j = bad.nonzero()[0].tolist()
+        raise ValueError(f"ts[{i}, {j}] is {float(ts[i, j])}: times must be finite.")
+    steps = ts.detach().diff(dim=1)
+    turns = (steps > 0).any(dim=1) & (steps < 0).any(dim=1)
+    if bool(turns.any()):
+        i = int(turns.nonzero()[0])
+        first = steps[i][steps[i] != 0][0]
+        j = int((steps[i] * first < 0).nonzero()[0])
+        raise ValueError(
+            f"times must rise or fall along a row, but ts[{i}, {j}]={float(ts[i, j]):.6g} is "
+            f"followed by ts[{i}, {j + 1}]={float(ts[i, j + 1]):.6g}: sort them."
+        )
+    return ts
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value} is not known: choose one of {', '.join(choices)}.")
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not 0 < number < float("inf"):
+            raise ValueError(f"{name}={number} must be a positive number.")
+
+
+def _step_sizes(name: str, size: float | Tensor | None, like: Tensor) -> Tensor | None:
+    if size is None:
+        return None
+    sizes = torch.as_tensor(size).detach().to(like).expand_as(like)
+    if not bool(((sizes > 0) & sizes.isfinite()).all()):
+        raise ValueError(f"{name} must be positive, also where time runs backward.")
+    return sizes
+
+
+def _check_solution(ys: Tensor, exact: Tensor, task: Task) -> None:
+    """Never return numbers from a solve that failed, as steps of one size can without a sign."""
+    bad = ~ys.detach().isfinite().all(dim=2)
+    if not bool(bad.any()):
+        return
+    sample, j = bad.nonzero()[0].tolist()
+    raise failure(
+        "the state is not finite there. Take a shorter step_size, or a method with tolerances",
+        s=task.clock.since_start(exact)[:, j],
+        sample=sample,
+        clock=task.clock,
+        name=task.tableau.name,
+    )

@@ -1,0 +1,75 @@
+"""What a solve gives back, and how it fails."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class SolverError(RuntimeError):
+    """A sample could not be solved; nothing of the batch is returned.
+
+    Parameters
+    ----------
+    message : str
+        Cause, sample, time, method, and what to try.
+    sample : int
+        Row of the batch that failed first.
+    t : float
+        Time that this sample had reached.
+    """
+
+    def __init__(self, message: str, *, sample: int, t: float) -> None:
+        super().__init__(message)
+        self.sample = sample
+        self.t = t
+
+
+class Stats(NamedTuple):
+    """What a solve cost; every field has shape (B,) and counts for one sample.
+
+    The counts of a sample are those of solving it alone.
+
+    Attributes
+    ----------
+    n_steps : Tensor
+        Steps tried.
+    n_accepted : Tensor
+        Steps that were accurate enough.
+    n_rejected : Tensor
+        Steps tried again with a smaller size.
+    n_f_evals : Tensor
+        Evaluations of the vector field in the forward solve.
+    n_f_evals_backward : Tensor
+        Evaluations in the backward solve of ``adjoint="backsolve"``, filled in by ``backward``;
+        zero for other gradients.
+    """
+
+    n_steps: Tensor
+    n_accepted: Tensor
+    n_rejected: Tensor
+    n_f_evals: Tensor
+    n_f_evals_backward: Tensor
+
+
+# Called with times of shape (P,) or (B, P); gives the states there, of shape (B, P, ...).
+DenseSolution = Callable[[Tensor], Tensor]
+
+
+class Solution(NamedTuple):
+    """States at the times asked for, and what they cost.
+
+    Attributes
+    ----------
+    ys : Tensor of shape (B, T, ...)
+        The state at each time asked for.
+    stats : Stats
+        Steps and evaluations, per sample.
+    dense : callable or None
+        With ``dense=True``, gives the state at any further times of shape (P,) or (B, P) between
+        a sample's first and last time, differentiably.
+    """
+
+    ys: Tensor
+    stats: Stats
+    dense: DenseSolution | None

@@ -1,0 +1,330 @@
+"""The laws of a solve: exact solutions, orders, and what must not matter."""
+
+import math
+
+import pytest
+import torch
+
+from latentode.solvers import METHODS, SolverError, odeint
+
+FIXED = ("euler", "rk4")
+ADAPTIVE = ("dopri5", "tsit5")
+TIGHT = {"rtol": 1e-10, "atol": 1e-12}
+
+
+def decay(t, y):
+    return -y
+
+
+def swing(t, y):
+    """A pendulum that is pushed: nonlinear, and different at different times."""
+    angle, speed = y.unbind(-1)
+    return torch.stack([speed, torch.cos(2 * t) - torch.sin(angle)], dim=-1)
+
+
+@pytest.fixture
+def swings():
+    """Starts and per-sample times of seven swings."""
+    random = torch.Generator().manual_seed(0)
+    y0 = torch.randn(7, 2, generator=random, dtype=torch.float64)
+    ts = torch.rand(7, 9, generator=random, dtype=torch.float64).cumsum(1) - 1
+    return y0, ts
+
+
+def steps_for(method):
+    return {"step_size": 0.01 if method == "euler" else 0.03} if method in FIXED else {}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("field", "y0", "exact"),
+    [
+        (decay, 2.0, lambda t: 2 * torch.exp(-t)),
+        (lambda t, y: torch.cos(t)[:, None] * y, 1.0, lambda t: torch.exp(torch.sin(t))),
+        (lambda t, y: -2 * t[:, None] * y**2, 1.0, lambda t: 1 / (1 + t**2)),
+    ],
+)
+def test_it_gives_the_exact_solution(method, field, y0, exact):
+    ts = torch.linspace(0, 3, 20, dtype=torch.float64)
+    start = torch.full((1, 1), y0, dtype=torch.float64)
+    ys = odeint(field, start, ts, method=method, rtol=1e-9, atol=1e-9, **steps_for(method)).ys
+    error = 0.05 if method == "euler" else 1e-7
+    torch.testing.assert_close(ys[0, :, 0], exact(ts), rtol=0, atol=error)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_error_of_fixed_steps_shrinks_with_the_order(method, swings):
+    y0, _ = swings
+    # Most times fall between the steps, so that the dense output is held to the order too.
+    ts = torch.linspace(0, 3, 101, dtype=torch.float64)
+    exact = odeint(swing, y0, ts, method="dopri5", rtol=1e-13, atol=1e-13).ys
+    errors = [
+        float((odeint(swing, y0, ts, method=method, step_size=h).ys - exact).abs().max())
+        for h in (0.1, 0.05, 0.025, 0.0125)
+    ]
+    slope = math.log2(errors[0] / errors[-1]) / 3
+    assert slope == pytest.approx(METHODS[method].order, abs=0.2)
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_the_error_is_proportional_to_the_tolerance(method, swings):
+    y0, ts = swings
+    exact = odeint(swing, y0, ts, method=method, rtol=1e-13, atol=1e-13).ys
+    tolerances = [10.0**-n for n in range(4, 11)]
+    errors = torch.tensor([
+        float((odeint(swing, y0, ts, method=method, rtol=x, atol=x).ys - exact).abs().max())
+        for x in tolerances
+    ])
+    assert (errors / torch.tensor(tolerances)).max() < 30
+    decades = math.log10(errors[0] / errors[-1])
+    assert 0.7 < decades / 6 < 1.4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_sample_does_not_depend_on_its_batch(method, swings):
+    y0, ts = swings
+    y0[3] *= 20  # a mate that needs many more steps
+    together = odeint(swing, y0, ts, method=method, **steps_for(method))
+    for i in range(len(y0)):
+        alone = odeint(swing, y0[i : i + 1], ts[i : i + 1], method=method, **steps_for(method))
+        torch.testing.assert_close(together.ys[i], alone.ys[0], rtol=1e-12, atol=1e-12)
+        assert together.stats.n_steps[i] == alone.stats.n_steps[0]
+        assert together.stats.n_f_evals[i] == alone.stats.n_f_evals[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("training", [False, True])
+def test_a_state_does_not_depend_on_the_other_times_asked(method, training, swings):
+    y0, ts = swings
+    y0.requires_grad_(training)
+    together = odeint(swing, y0, ts, method=method, **steps_for(method)).ys
+    for j in range(1, ts.shape[1]):
+        two = ts[:, [0, j]]
+        alone = odeint(swing, y0, two, method=method, **steps_for(method)).ys
+        torch.testing.assert_close(together[:, j], alone[:, 1], rtol=1e-14, atol=1e-14)
+
+
+def test_keeping_the_steps_changes_nothing(swings):
+    y0, ts = swings
+    kept = odeint(swing, y0, ts, dense=True).ys
+    torch.testing.assert_close(odeint(swing, y0, ts).ys, kept, rtol=0, atol=0)
+
+
+def test_long_solves_are_read_off_in_parts_without_a_seam():
+    # Some hundred steps: more than are kept at a time.
+    ts = torch.linspace(0, 60, 301, dtype=torch.float64)
+    y0 = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    solution = odeint(lambda t, y: torch.stack([y[:, 1], -y[:, 0]], 1), y0, ts, **TIGHT)
+    assert solution.stats.n_steps > 128
+    torch.testing.assert_close(solution.ys[0, :, 0], torch.cos(ts), rtol=0, atol=1e-6)
+
+
+def test_padding_by_the_last_time_changes_nothing(swings):
+    y0, ts = swings
+    padded = torch.cat([ts, ts[:, -1:].expand(-1, 4)], dim=1)
+    short, long = odeint(swing, y0, ts), odeint(swing, y0, padded)
+    torch.testing.assert_close(long.ys[:, : ts.shape[1]], short.ys, rtol=0, atol=0)
+    torch.testing.assert_close(long.ys[:, -1], short.ys[:, -1], rtol=0, atol=0)
+    assert torch.equal(long.stats.n_steps, short.stats.n_steps)
+
+
+def test_the_first_state_is_the_start_and_repeated_times_repeat_the_state(swings):
+    y0, ts = swings
+    ys = odeint(swing, y0, ts.repeat_interleave(2, dim=1)).ys
+    assert torch.equal(ys[:, 0], y0)
+    assert torch.equal(ys[:, ::2], ys[:, 1::2])
+
+
+def test_one_time_needs_no_step(swings):
+    y0, ts = swings
+    solution = odeint(swing, y0, ts[:, :1])
+    assert torch.equal(solution.ys[:, 0], y0)
+    assert int(solution.stats.n_steps.sum()) == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_shared_times_are_those_times_for_every_sample(method, swings):
+    y0, ts = swings
+    shared = odeint(swing, y0, ts[0], method=method, **steps_for(method)).ys
+    own = odeint(swing, y0, ts[:1].expand(7, -1), method=method, **steps_for(method)).ys
+    assert torch.equal(shared, own)
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_time_runs_backward_as_well(method, swings):
+    y0, ts = swings
+    there = odeint(swing, y0, ts, method=method, **TIGHT).ys
+    back = odeint(swing, there[:, -1], ts.flip(1), method=method, **TIGHT).ys
+    torch.testing.assert_close(back.flip(1), there, rtol=0, atol=1e-7)
+
+
+def test_samples_may_run_in_different_directions():
+    ts = torch.tensor([[0.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
+    ys = odeint(decay, torch.ones(2, 1, dtype=torch.float64), ts, **TIGHT).ys
+    torch.testing.assert_close(ys[:, 1, 0], torch.exp(-ts[:, 1]), rtol=1e-8, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 4), (2, 0)])
+def test_states_may_have_any_shape(shape):
+    y0 = torch.ones(5, *shape)
+    ys = odeint(decay, y0, torch.tensor([0.0, 1.0, 2.0])).ys
+    assert ys.shape == (5, 3, *shape)
+    torch.testing.assert_close(ys[:, 1], y0 * math.exp(-1), rtol=1e-3, atol=0)
+
+
+def test_an_empty_batch_gives_an_empty_solution():
+    assert odeint(decay, torch.ones(0, 3), torch.tensor([0.0, 1.0])).ys.shape == (0, 2, 3)
+
+
+def test_complex_states_rotate():
+    ts = torch.linspace(0, 3, 7, dtype=torch.float64)
+    y0 = torch.ones(1, 1, dtype=torch.complex128)
+    ys = odeint(lambda t, y: 1j * y, y0, ts, **TIGHT).ys
+    torch.testing.assert_close(ys[0, :, 0], torch.exp(1j * ts), rtol=0, atol=1e-8)
+
+
+def test_large_times_cost_no_precision_of_a_coarse_state():
+    """Seconds since 1970 are 128 apart in float32: steps must not be counted in it."""
+    early = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    y0 = torch.ones(1, 1)
+    late = odeint(decay, y0, early + 1.7e9).ys
+    torch.testing.assert_close(late, odeint(decay, y0, early).ys, rtol=0, atol=1e-6)
+
+
+def test_statistics_count_the_evaluations():
+    seen = []
+
+    def field(t, y):
+        seen.append(None)
+        return swing(t, y)
+
+    y0 = torch.randn(1, 2, dtype=torch.float64)
+    stats = odeint(field, y0, torch.tensor([0.0, 5.0]), rtol=1e-8, atol=1e-8).stats
+    assert stats.n_f_evals.tolist() == [len(seen)]
+    assert torch.equal(stats.n_steps, stats.n_accepted + stats.n_rejected)
+
+
+def test_a_first_step_that_is_given_saves_an_evaluation():
+    y0, ts = torch.ones(1, 1), torch.tensor([0.0, 1.0])
+    guessed, given = odeint(decay, y0, ts), odeint(decay, y0, ts, first_step=0.05)
+    torch.testing.assert_close(guessed.ys, given.ys, rtol=1e-3, atol=0)
+    assert given.stats.n_f_evals == 1 + 6 * given.stats.n_steps
+
+
+def test_clip_end_keeps_the_field_within_the_times():
+    latest = []
+
+    def field(t, y):
+        latest.append(float(t.max()))
+        return -y
+
+    ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    odeint(field, torch.ones(1, 1, dtype=torch.float64), ts, clip_end=True)
+    assert max(latest) <= 1
+    latest.clear()
+    odeint(field, torch.ones(1, 1, dtype=torch.float64), ts)
+    assert max(latest) > 1
+
+
+def test_dense_output_is_the_solution_at_any_time(swings):
+    y0, ts = swings
+    dense = odeint(swing, y0, ts, dense=True, **TIGHT).dense
+    between = ts[:, :1] + (ts[:, -1:] - ts[:, :1]) * torch.rand(7, 5, dtype=torch.float64)
+    ordered = between.sort(dim=1)
+    with_start = torch.cat([ts[:, :1], ordered.values], dim=1)
+    asked = odeint(swing, y0, with_start, **TIGHT).ys[:, 1:]
+    read = dense(between).gather(1, ordered.indices[..., None].expand_as(asked))
+    torch.testing.assert_close(read, asked, rtol=0, atol=1e-12)
+
+
+def test_dense_output_refuses_times_outside(swings):
+    y0, ts = swings
+    dense = odeint(swing, y0, ts, dense=True).dense
+    with pytest.raises(ValueError, match=r"time -5 of sample 0 lies outside"):
+        dense(torch.tensor([-5.0]))
+
+
+class TestFailures:
+    """A failed solve raises, and names cause, sample, time and method."""
+
+    def test_a_blow_up_in_finite_time(self):
+        y0 = torch.tensor([[0.1], [1.0]], dtype=torch.float64)
+        with pytest.raises(
+            SolverError, match=r"tsit5 cannot solve sample 1 of 2 past t=1[:.]"
+        ) as e:
+            odeint(lambda t, y: y**2, y0, torch.tensor([0.0, 5.0]))
+        assert e.value.sample == 1
+        assert e.value.t == pytest.approx(1, abs=1e-3)
+
+    @pytest.mark.parametrize("method", ADAPTIVE)
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_a_field_that_stops_being_finite(self, method, value):
+        field = lambda t, y: torch.where(t[:, None] > 0.5, value, -y)
+        ts = torch.tensor([[0.0, 0.1], [0.0, 1.0]], dtype=torch.float64)
+        with pytest.raises(SolverError, match=r"sample 1 of 2 past t=0\.5.*not finite"):
+            odeint(field, torch.ones(2, 1), ts, method=method, clip_end=True)
+
+    def test_a_field_that_is_not_finite_at_the_start(self):
+        with pytest.raises(SolverError, match=r"sample 0 of 1 past t=0: .*at the start"):
+            odeint(lambda t, y: y / 0, torch.zeros(1, 1), torch.tensor([0.0, 1.0]))
+
+    def test_a_step_out_of_the_domain_is_taken_again_shorter(self):
+        """The square root of a negative number must not end the solve, nor poison gradients."""
+        field = lambda t, y: torch.where(y < 0, torch.nan, -(y.clamp(min=1e-12) ** 0.5))
+        y0 = torch.ones(2, 1, dtype=torch.float64).requires_grad_()
+        ts = torch.tensor([0.0, 1.9], dtype=torch.float64)
+        ys = odeint(field, y0, ts, first_step=3.0, **TIGHT).ys
+        torch.testing.assert_close(ys[:, 1], torch.full_like(y0, (1 - 0.95) ** 2))
+        ys[:, 1].sum().backward()
+        torch.testing.assert_close(y0.grad, torch.full_like(y0, 1 - 0.95), rtol=1e-5, atol=0)
+
+    def test_fixed_steps_that_are_unstable(self):
+        y0, ts = torch.ones(3, 1), torch.tensor([0.0, 100.0])
+        with pytest.raises(SolverError, match=r"euler .*not finite.*shorter step_size"):
+            odeint(lambda t, y: -100 * y, y0, ts, method="euler", step_size=0.5)
+
+    def test_too_many_steps(self):
+        y0, ts = torch.ones(2, 1), torch.tensor([[0.0, 1.0], [0.0, 0.001]])
+        with pytest.raises(SolverError, match=r"sample 0 of 2 .*max_steps=3.*1 of 2 samples"):
+            odeint(lambda t, y: -50 * y, y0, ts, max_steps=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y0": [1.0]}, "y0 must be a Tensor"),
+        (
+            {"y0": torch.ones(2, 1, dtype=torch.long)},
+            r"y0 must hold real or complex .* y0\.double",
+        ),
+        ({"y0": torch.tensor([[1.0], [math.nan]])}, "y0 is not finite in sample 1"),
+        ({"y0": torch.tensor(1.0)}, "batch axis first"),
+        ({"ts": torch.zeros(3, 2)}, r"\(T,\) or \(B, T\) with B=2 .* \(3, 2\)"),
+        ({"ts": torch.zeros(2, 0)}, "ts is empty"),
+        ({"ts": torch.tensor([0.0, math.nan])}, r"ts\[0, 1\] is nan"),
+        ({"ts": torch.tensor([0.0, 2.0, 1.0])}, r"ts\[0, 1\]=2 is followed by ts\[0, 2\]=1"),
+        ({"ts": torch.tensor([0.0, -2.0, -1.0])}, r"ts\[0, 1\]=-2 is followed by ts\[0, 2\]=-1"),
+        ({"method": "rk45"}, "method=rk45 is not known: choose one of euler, rk4, dopri5, tsit5"),
+        ({"adjoint": "magic"}, "adjoint=magic is not known: choose one of direct, backsolve"),
+        ({"method": "rk4"}, "method=rk4 .* give step_size"),
+        ({"rtol": 0.0}, r"rtol=0\.0 must be a positive number"),
+        ({"max_steps": 0}, "max_steps=0 must be"),
+        ({"step_size": -1.0}, "step_size must be positive"),
+        ({"dense": True, "adjoint": "backsolve"}, "keeps no steps"),
+        ({"f": lambda t, y: y[:1]}, r"shape of y, \(2, 1\), but it returned \(1, 1\)"),
+        ({"f": lambda t, y: None}, "f must return a Tensor, but it returned NoneType"),
+        ({"f": lambda t, y: 1j * y}, "complex numbers for a real state"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    usual = {"f": decay, "y0": torch.ones(2, 1), "ts": torch.tensor([0.0, 1.0])}
+    with pytest.raises((ValueError, TypeError), match=message):
+        odeint(**usual | arguments)
+
+
+def test_nothing_of_the_callers_is_changed(swings):
+    y0, ts = swings
+    copies = y0.clone(), ts.clone()
+    odeint(swing, y0, ts)
+    assert torch.equal(y0, copies[0])
+    assert torch.equal(ts, copies[1])
