@@ -29,7 +29,17 @@ _HOMES = {
     "load_pbcseq": "latentode.datasets",
     "odeint": "latentode.solvers",
 }
-__all__ = [*_HOMES]
+__all__ = [
+    "FrameError",
+    "LatentODE",
+    "LatentODEForecaster",
+    "LatentODEWarning",
+    "SeriesDataModule",
+    "SolverError",
+    "load_icu",
+    "load_pbcseq",
+    "odeint",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,91 @@
+"""Padded batches: each series on its own times, never on the union of them."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from latentode.data.scaling import ScaledPanel
+
+
+class Batch(NamedTuple):
+    """B series: what was observed of each, and the times asked about.
+
+    All times are relative to the end of the context, the last row of each series that a model may
+    read, in the model's unit. Padding repeats the last time of a row with an empty mask: there is
+    nothing to read, and a solver is already there. A named tuple, because Lightning moves those
+    to a device.
+
+    Attributes
+    ----------
+    t : Tensor of shape (B, T)
+        Times of the context, rising to 0.
+    x : Tensor of shape (B, T, D)
+        Observed values, 0 where there is none.
+    mask : Tensor of shape (B, T, D), dtype=torch.bool
+        True where a value was observed.
+    lengths : Tensor of shape (B,), dtype=torch.long
+        RowRange of the context that are not padding.
+    ts : Tensor of shape (B, P)
+        Times asked about, in any order.
+    targets : Tensor of shape (B, P, D)
+        Values observed at the times asked about, 0 where there is none.
+    targets_mask : Tensor of shape (B, P, D), dtype=torch.bool
+        True where one was observed; nowhere in a batch to predict.
+    """
+
+    t: Tensor
+    x: Tensor
+    mask: Tensor
+    lengths: Tensor
+    ts: Tensor
+    targets: Tensor
+    targets_mask: Tensor
+
+
+class RowRange(NamedTuple):
+    """Row numbers of a panel, ``first`` up to but not including ``end``, each (B,)."""
+
+    first: Tensor
+    end: Tensor
+
+
+class Parts(NamedTuple):
+    """For each series of a batch, the rows to read and the rows to be asked about."""
+
+    context: RowRange
+    asked: RowRange
+
+
+def gather_batch(panel: ScaledPanel, parts: Parts) -> Batch:
+    """Cut the context and the targets of B series out of a panel.
+
+    Without a row of context, times are relative to the first row asked about.
+    """
+    origin = torch.where(
+        parts.context.end > parts.context.first, parts.context.end - 1, parts.asked.first
+    )
+    t0 = panel.t[origin]
+    t, x, mask, lengths = _gather(panel, parts.context, t0)
+    ts, targets, targets_mask, _ = _gather(panel, parts.asked, t0)
+    return Batch(t, x, mask, lengths, ts, targets, targets_mask)
+
+
+def gather_context(panel: ScaledPanel, context: RowRange, ts: Tensor) -> Batch:
+    """Cut the context of B series out of a panel, and ask about times ts (B, P)."""
+    t0 = panel.t[(context.end - 1).clamp(min=0)]
+    t, x, mask, lengths = _gather(panel, context, t0)
+    nothing = x.new_zeros(*ts.shape, x.shape[2])
+    return Batch(t, x, mask, lengths, ts, nothing, nothing.bool())
+
+
+def _gather(
+    panel: ScaledPanel, rows: RowRange, t0: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    lengths = rows.end - rows.first
+    steps = torch.arange(max(int(lengths.max()), 1), device=lengths.device)
+    inside = steps < lengths[:, None]
+    index = (rows.first[:, None] + steps).minimum((rows.end - 1)[:, None]).clamp(min=0)
+    t = torch.where(lengths[:, None] > 0, panel.t[index] - t0[:, None], 0.0).float()
+    mask = panel.mask[index] & inside[..., None]
+    return t, panel.x[index] * mask, mask, lengths

@@ -1,0 +1,488 @@
+"""The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
+
+from collections.abc import Hashable, Sequence
+from statistics import NormalDist
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Generator, Tensor
+
+from latentode.data import (
+    Batch,
+    Panel,
+    Query,
+    RowRange,
+    Schema,
+    drop_empty_rows,
+    gather_context,
+    query_at,
+    query_horizon,
+    scale_panel,
+    select_series,
+    to_panel,
+)
+from latentode.models import LatentODE, SeriesDataModule, own_randomness, train
+from latentode.nn import GaussianDecoder, GRUEncoder, MLPField
+
+# Draws of the latent state behind the spread of a forecast.
+_N_DRAWS = 32
+# Series solved at a time by predict.
+_CHUNK = 256
+# Epochs on all rows that follow early stopping.
+_REFIT_EPOCHS = 60
+
+
+class Forecast(NamedTuple):
+    """Mean and standard deviation at every pair asked, each (P, D), in the targets' own units."""
+
+    query: Query
+    mean: np.ndarray
+    std: np.ndarray
+
+
+class LatentODEForecaster(BaseEstimator):
+    """Forecast irregular time series at any times, with a latent ODE.
+
+    The frame holds one row for each moment of a series, at any spacing, with NaN for a variable
+    that was not measured then. Rows may come in any order, and nothing of the frame is changed.
+    See ``docs/the-frame.md`` for all that is accepted.
+
+    Parameters
+    ----------
+    id_col, time_col : Hashable, optional
+        Columns of the series and of the time; by default recognised by name, and a frame without
+        a column of series is one series.
+    target_cols : Hashable or list, optional
+        Columns to forecast. By default ``y``, ``target`` or ``value`` if there is one, and every
+        other column of numbers if not.
+    latent_size : int, default=8
+        Width of the latent state.
+    hidden_size : int, default=32
+        Width of the encoder and of the vector field.
+    objective : {"forecast", "elbo"}, default="forecast"
+        Train to foretell what follows random cuts, or to reconstruct what is read, which is the
+        variational autoencoder of Chen et al. (2018).
+    kl_weight : float, optional
+        Weight of the prior over the latent state; by default 0.01, and 1 for "elbo".
+    dropout : float, default=0.3
+        Share of the encoder's features left out of each training step.
+    method : str, default="tsit5"
+        Solver; see `odeint`.
+    rtol, atol : float, default=1e-3
+        Tolerances of the solver, for a latent state of size 1.
+    adjoint : {"direct", "backsolve"}, default="direct"
+        How training differentiates the solver; see `odeint`.
+    val_fraction : float, default=0.15
+        Last part of each series' own time span, held out for early stopping.
+    patience : int, default=20
+        Epochs without a lower loss on the held-out part after which training stops.
+    refit : bool, default=True
+        Whether to train a little further on all rows after early stopping, the held-out ones
+        included: they are the latest, and forecasts start from there.
+    max_epochs : int, default=100
+        Passes over the training series at most, before the refit.
+    batch_size : int, default=64
+        Series in a training step.
+    max_rows : int, default=512
+        Rows of a series that are read at most: the latest ones before a forecast starts.
+    learning_rate : float, default=0.01
+        Highest learning rate.
+    weight_decay : float, default=0.01
+        Decay of the weight matrices.
+    accelerator : str, default="cpu"
+        Where to compute: "cpu", "cuda" or "auto".
+    verbose : int, default=1
+        0 shows no progress bar.
+    random_state : int, optional
+        Seed of all that is random. The same seed gives the same model.
+
+    Attributes
+    ----------
+    module_ : LatentODE
+        The trained Lightning module.
+    schema_ : Schema
+        The columns in use, and the type of the times.
+    scaler_ : Scaler
+        Scales of values and times.
+    context_ : Panel
+        What was observed: where forecasts start from.
+    history_ : DataFrame
+        Losses of each epoch.
+    n_features_in_ : int
+        Number of columns in use.
+    feature_names_in_ : ndarray
+        Their names.
+
+    Examples
+    --------
+    >>> from latentode import LatentODEForecaster, load_pbcseq
+    >>> df = load_pbcseq()
+    >>> model = LatentODEForecaster(id_col="patient", time_col="day", max_epochs=2, verbose=0)
+    >>> forecast = model.fit(df).predict(5000)
+    >>> forecast.columns.tolist()[:4]
+    ['patient', 'day', 'bili', 'chol']
+    >>> len(forecast)
+    312
+    """
+
+    def __init__(
+        self,
+        *,
+        id_col: Hashable | None = None,
+        time_col: Hashable | None = None,
+        target_cols: Hashable | Sequence[Hashable] | None = None,
+        latent_size: int = 8,
+        hidden_size: int = 32,
+        objective: str = "forecast",
+        kl_weight: float | None = None,
+        dropout: float = 0.3,
+        method: str = "tsit5",
+        rtol: float = 1e-3,
+        atol: float = 1e-3,
+        adjoint: str = "direct",
+        val_fraction: float = 0.15,
+        patience: int = 20,
+        refit: bool = True,
+        max_epochs: int = 100,
+        batch_size: int = 64,
+        max_rows: int = 512,
+        learning_rate: float = 1e-2,
+        weight_decay: float = 1e-2,
+        accelerator: str = "cpu",
+        verbose: int = 1,
+        random_state: int | None = None,
+    ) -> None:
+        self.id_col = id_col
+        self.time_col = time_col
+        self.target_cols = target_cols
+        self.latent_size = latent_size
+        self.hidden_size = hidden_size
+        self.objective = objective
+        self.kl_weight = kl_weight
+        self.dropout = dropout
+        self.method = method
+        self.rtol = rtol
+        self.atol = atol
+        self.adjoint = adjoint
+        self.val_fraction = val_fraction
+        self.patience = patience
+        self.refit = refit
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.max_rows = max_rows
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.accelerator = accelerator
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, df: pd.DataFrame, y: None = None) -> Self:
+        """Learn from every series of a frame.
+
+        Parameters
+        ----------
+        df : DataFrame
+            One row an observation; see ``docs/the-frame.md``.
+        y : None
+            Not used; the targets are columns of ``df``.
+
+        Returns
+        -------
+        LatentODEForecaster
+            The forecaster itself.
+
+        Raises
+        ------
+        FrameError
+            If the frame does not keep the contract; the message says where, and how to mend it.
+        ValueError
+            If a parameter cannot be used.
+        """
+        _check_parameters(self)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        data = SeriesDataModule(
+            df,
+            id_col=self.id_col,
+            time_col=self.time_col,
+            target_cols=self.target_cols,
+            objective=self.objective,
+            batch_size=self.batch_size,
+            val_fraction=self.val_fraction,
+            max_rows=self.max_rows,
+            random_state=seed,
+        )
+        with own_randomness(seed):
+            module = self._build(data.n_features)
+            history = self._train(module, data)
+        self.module_ = module
+        self.schema_ = data.schema
+        self.scaler_ = data.scaler
+        self.context_ = data.panel
+        self.history_ = history
+        self.feature_names_in_ = np.array(_columns(data.schema), dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
+        return self
+
+    def _train(self, module: LatentODE, data: SeriesDataModule) -> pd.DataFrame:
+        """Stop early on the held-out rows, then go on a little with all of them."""
+        history = self._train_stage(module, data, max_epochs=self.max_epochs, stage="fit")
+        if not (self.refit and data.n_held_out):
+            return history
+        whole, n_epochs = data.without_holdout(), min(_REFIT_EPOCHS, self.max_epochs)
+        module.learning_rate = self.learning_rate / 2
+        refit = self._train_stage(module, whole, max_epochs=n_epochs, stage="refit")
+        return pd.concat([history, refit], ignore_index=True)
+
+    def _train_stage(
+        self, module: LatentODE, data: SeriesDataModule, *, max_epochs: int, stage: str
+    ) -> pd.DataFrame:
+        history = train(
+            module,
+            data,
+            max_epochs=max_epochs,
+            patience=self.patience,
+            accelerator=self.accelerator,
+            label=stage if self.verbose else None,
+        )
+        return pd.DataFrame(history).assign(stage=stage)
+
+    def predict(
+        self,
+        at: object = None,
+        *,
+        horizon: object = None,
+        step: object = None,
+        context: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Give the expected values at any times: after what was observed, within, or before.
+
+        Parameters
+        ----------
+        at : time, sequence of times, or DataFrame
+            One time or several, for every series; or a frame with the columns of series and time,
+            for exactly its rows.
+        horizon, step : Timedelta, str or number, optional
+            Instead of ``at``: times each ``step`` after a series' last observation, up to and
+            including ``horizon``; without ``step``, the horizon alone.
+        context : DataFrame, optional
+            What was observed of other series, or of the same ones instead of what ``fit`` saw.
+            Forecasts start from these rows, without a new fit.
+
+        Returns
+        -------
+        DataFrame
+            Columns of series, time and targets. The rows of a frame come back in their order and
+            with their index.
+
+        Raises
+        ------
+        FrameError
+            If the frames do not keep the contract, or a series is not known.
+        NotFittedError
+            Before ``fit``.
+        """
+        forecast = self._forecast(at, horizon, step, context, n_draws=0)
+        return _beside(forecast.query, forecast.mean, self.schema_.target_cols)
+
+    def predict_quantiles(
+        self,
+        at: object = None,
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        *,
+        horizon: object = None,
+        step: object = None,
+        context: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Give quantiles of the forecast; see `predict` for the other parameters.
+
+        Each is that of a normal distribution, whose variance is that of an observation for a
+        known latent state plus that of the state itself.
+
+        Parameters
+        ----------
+        at, horizon, step, context
+            As in `predict`.
+        quantiles : sequence of float, default=(0.1, 0.5, 0.9)
+            Probabilities, each above 0 and below 1.
+
+        Returns
+        -------
+        DataFrame
+            Columns of series and time, and one for each target and quantile: ``y_q0.1``.
+
+        Raises
+        ------
+        FrameError
+            As in `predict`.
+        ValueError
+            If a quantile is not a probability.
+        """
+        levels = [float(level) for level in quantiles]
+        for level in levels:
+            if not 0 < level < 1:
+                raise ValueError(f"quantile {level} must be above 0 and below 1.")
+        forecast = self._forecast(at, horizon, step, context, n_draws=_N_DRAWS)
+        normal = NormalDist()
+        values = [forecast.mean + normal.inv_cdf(level) * forecast.std for level in levels]
+        names = [f"{name}_q{level}" for name in self.schema_.target_cols for level in levels]
+        stacked = np.stack(values, axis=2).reshape(len(forecast.mean), -1)
+        return _beside(forecast.query, stacked, names)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that the input is a frame with missing values, and needs no y."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = False
+        return tags
+
+    def _build(self, n_features: int) -> LatentODE:
+        is_elbo = self.objective == "elbo"
+        return LatentODE(
+            GRUEncoder(
+                n_features,
+                self.latent_size,
+                self.hidden_size,
+                dropout=self.dropout,
+                anchor="start" if is_elbo else "end",
+            ),
+            MLPField(self.latent_size, self.hidden_size),
+            GaussianDecoder(self.latent_size, n_features, residual=not is_elbo),
+            kl_weight=self.kl_weight if self.kl_weight is not None else (1.0 if is_elbo else 0.01),
+            context_weight=1.0 if is_elbo else 0.1,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            method=self.method,
+            rtol=self.rtol,
+            atol=self.atol,
+            adjoint=self.adjoint,
+        )
+
+    def _forecast(
+        self,
+        at: object,
+        horizon: object,
+        step: object,
+        context: pd.DataFrame | None,
+        *,
+        n_draws: int,
+    ) -> Forecast:
+        check_is_fitted(self)
+        panel = self.context_ if context is None else to_panel(context, self.schema_)
+        observed = drop_empty_rows(panel)
+        query = _ask(at, horizon, step, panel, observed)
+        chosen, asked_of = select_series(observed, query.ids), select_series(panel, query.ids)
+        starts = _last_times(asked_of, chosen)
+        since = (query.times - starts[query.series]).astype(np.float64) / self.scaler_.time_unit
+        mean, std = self._solve(chosen, query.series, since, n_draws)
+        # A constant target has no scale: its forecast is that constant.
+        return Forecast(query, self.scaler_.unscale(mean), self.scaler_.std * std)
+
+    @torch.no_grad()
+    def _solve(
+        self, panel: Panel, series: np.ndarray, since: np.ndarray, n_draws: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Give means and standard deviations (P, D), scaled, of pairs of a series and a time."""
+        scaled = scale_panel(panel, self.scaler_)
+        place, ts = _pad_times(series, since, len(panel.ids))
+        mean = np.empty((len(series), scaled.n_features))
+        std = np.empty_like(mean)
+        first, end = scaled.offsets[:-1], scaled.offsets[1:]
+        first = torch.maximum(first, end - self.max_rows)
+        for start in range(0, len(ts), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            batch = gather_context(scaled, RowRange(first[part], end[part]), ts[part])
+            batch_mean, batch_std = _moments(self.module_, batch, n_draws)
+            inside = (series >= start) & (series < start + _CHUNK)
+            index = series[inside] - start, place[inside]
+            mean[inside], std[inside] = batch_mean[index], batch_std[index]
+        return mean, std
+
+
+def _columns(schema: Schema) -> list[Hashable]:
+    keys = [schema.time_col] if schema.id_col is None else [schema.id_col, schema.time_col]
+    return [*keys, *schema.target_cols]
+
+
+def _ask(at: object, horizon: object, step: object, panel: Panel, observed: Panel) -> Query:
+    if (at is None) == (horizon is None):
+        raise ValueError("give either times, predict(at), or predict(horizon=...).")
+    if at is not None:
+        if step is not None:
+            raise ValueError("step goes with horizon, not with times.")
+        return query_at(at, panel.schema, panel.ids)
+    last_times = dict(zip(panel.ids, _last_times(panel, observed).tolist(), strict=True))
+    return query_horizon(horizon, step, last_times, panel.schema)
+
+
+def _last_times(panel: Panel, observed: Panel) -> np.ndarray:
+    """Give the last time (S,) at which something of a series was observed, or its last row."""
+    return np.where(np.diff(observed.offsets) > 0, _ends(observed), _ends(panel))
+
+
+def _ends(panel: Panel) -> np.ndarray:
+    last = np.maximum(panel.offsets[1:] - 1, 0)
+    return panel.times[last] if len(panel.times) else np.zeros(len(last), panel.times.dtype)
+
+
+def _pad_times(series: np.ndarray, since: np.ndarray, n_series: int) -> tuple[np.ndarray, Tensor]:
+    """Put the times asked of each series in a row of their own.
+
+    Returns
+    -------
+    place : ndarray of shape (P,)
+        Where in the row of its series each time went.
+    ts : Tensor of shape (S, most times of a series)
+        The times, 0 behind the last of a row.
+    """
+    counts = np.bincount(series, minlength=n_series)
+    order = np.argsort(series, kind="stable")
+    place = np.empty(len(series), dtype=np.int64)
+    place[order] = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ts = np.zeros((n_series, counts.max()))
+    ts[series, place] = since
+    return place, torch.tensor(ts, dtype=torch.float32)
+
+
+def _moments(module: LatentODE, batch: Batch, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the mean and the standard deviation (B, P, D) of a forecast.
+
+    The draws are the same for every series, so that no forecast depends on what else is asked,
+    and come in pairs of opposite ones.
+    """
+    q = module.encode(batch)
+    p = module.decode(q.mean, batch)
+    mean, variance = p.mean.double(), p.variance.double()
+    if n_draws:
+        draws = torch.randn(n_draws // 2, q.mean.shape[1], generator=Generator().manual_seed(0))
+        paths = [module.decode(q.mean + q.stddev * e, batch) for e in torch.cat([draws, -draws])]
+        means = torch.stack([path.mean.double() for path in paths])
+        variance = torch.stack([path.variance.double() for path in paths]).mean(dim=0)
+        variance = variance + (means - mean).square().mean(dim=0)
+    return mean.numpy(), variance.sqrt().numpy()
+
+
+def _beside(query: Query, values: np.ndarray, names: Sequence[Hashable]) -> pd.DataFrame:
+    """Put the columns of a forecast beside those that were asked."""
+    forecast = pd.DataFrame(values, index=query.frame.index, columns=list(names))
+    return pd.concat([query.frame, forecast], axis=1)
+
+
+def _check_parameters(forecaster: LatentODEForecaster) -> None:
+    """Refuse what would fail late, or not at all; the rest is checked where it is used."""
+    for name in ("latent_size", "hidden_size", "max_epochs", "patience"):
+        value = getattr(forecaster, name)
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name}={value} must be a whole number of at least 1.")
+    for name in ("learning_rate", "rtol", "atol"):
+        value = getattr(forecaster, name)
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name}={value} must be a positive number.")
+    if not 0 <= forecaster.dropout < 1:
+        raise ValueError(f"dropout={forecaster.dropout} must be at least 0 and less than 1.")

@@ -1,0 +1,7 @@
+"""Models as Lightning modules, and the data modules that feed them."""
+
+from latentode.models.datamodule import SeriesDataModule
+from latentode.models.latent_ode import LatentODE
+from latentode.models.training import own_randomness, train
+
+__all__ = ["LatentODE", "SeriesDataModule", "own_randomness", "train"]

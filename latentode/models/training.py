@@ -1,0 +1,184 @@
+"""Train a module quietly: best weights kept in memory, a throttled bar, no files."""
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from tqdm import tqdm
+
+from latentode.models.datamodule import SeriesDataModule
+from latentode.models.latent_ode import LatentODE
+
+
+class KeepBest(Callback):
+    """Keep the weights of the epoch with the lowest ``val_loss``, and stop when it is long past.
+
+    Parameters
+    ----------
+    patience : int or None
+        Epochs without a better loss after which training stops; None never stops it.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        Number of epochs trained at the lowest loss.
+    history : list of dict
+        The logged losses of each epoch.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self.patience = patience
+        self.best_epoch: int | None = None
+        self.best_loss = float("inf")
+        self.history: list[dict[str, float]] = []
+        self._best_weights: dict[str, Tensor] | None = None
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Compare the epoch with the best one so far."""
+        losses = {name: float(loss) for name, loss in trainer.callback_metrics.items()}
+        self.history.append({"epoch": trainer.current_epoch, **losses})
+        val_loss = losses.get("val_loss")
+        if val_loss is None:
+            return
+        if val_loss < self.best_loss:
+            self.best_loss, self.best_epoch = val_loss, trainer.current_epoch + 1
+            self._best_weights = copy.deepcopy(pl_module.state_dict())
+        elif self.patience and trainer.current_epoch + 1 - (self.best_epoch or 0) > self.patience:
+            trainer.should_stop = True
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Put the best weights back."""
+        if self._best_weights is not None:
+            pl_module.load_state_dict(self._best_weights)
+
+
+class EpochBar(Callback):
+    """One line of progress on standard error, renewed at most twice a second.
+
+    Parameters
+    ----------
+    label : str
+        What stands before the bar.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._bar: Any = None
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Begin the bar."""
+        self._bar = tqdm(
+            total=trainer.max_epochs,
+            desc=self.label,
+            unit="epoch",
+            mininterval=0.5,
+            leave=False,
+            disable=None,  # where nobody looks on, as in a log
+        )
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Move the bar on."""
+        shown = {
+            name: f"{float(loss):.3f}"
+            for name, loss in trainer.callback_metrics.items()
+            if name in {"train_loss", "val_loss"}
+        }
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+
+    def teardown(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
+    ) -> None:
+        """Take the bar away, also after an error."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def train(
+    module: LatentODE,
+    data: SeriesDataModule,
+    *,
+    max_epochs: int,
+    patience: int | None,
+    accelerator: str,
+    label: str | None,
+) -> list[dict[str, float]]:
+    """Train a module in place, and leave it with the weights of its best epoch.
+
+    Parameters
+    ----------
+    module : LatentODE
+        The module.
+    data : SeriesDataModule
+        Its batches.
+    max_epochs : int
+        Epochs at most.
+    patience : int or None
+        Epochs without a lower ``val_loss`` after which to stop.
+    accelerator : str
+        Lightning's name of a device, as "cpu" or "auto".
+    label : str or None
+        Label of the progress bar; None for none.
+
+    Returns
+    -------
+    list of dict
+        The losses of each epoch.
+    """
+    best = KeepBest(patience)
+    with quiet():
+        trainer = lightning.Trainer(
+            max_epochs=max_epochs,
+            accelerator=accelerator,
+            devices=1,
+            gradient_clip_val=1.0,
+            num_sanity_val_steps=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[best] if label is None else [best, EpochBar(label)],
+        )
+        trainer.fit(module, datamodule=data)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    module.eval()
+    return best.history
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Lightning's tips and banners, for as long as this lasts and for nobody else."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def own_randomness(seed: int) -> Iterator[None]:
+    """Draw from a seed within, and leave torch's own random state as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,256 @@
+"""Plots of forecasts beside what was observed; needs matplotlib, which is optional."""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_forecast"]
+
+# From the palette of Okabe and Ito: apart for every kind of colour vision, and in grey.
+_OBSERVED = "#333333"
+_FORECAST = "#0072B2"
+_LATER = "#D55E00"
+_MAX_PANELS = 6
+_PANELS_A_ROW = 3
+
+
+def plot_forecast(
+    history: pd.DataFrame,
+    forecast: pd.DataFrame,
+    *,
+    id_col: str,
+    time_col: str,
+    target: str,
+    bands: Sequence[tuple[str, str, str]] = (),
+    truth: pd.DataFrame | None = None,
+    ids: Iterable[object] | None = None,
+    axes: "Sequence[Axes] | None" = None,
+) -> "Figure":
+    """Draw one panel a series: what was observed, the forecast with its bands, and the truth.
+
+    Nothing is shown and no state of matplotlib is changed: save the figure with
+    ``figure.savefig("forecast.png")``, or end a notebook cell with it.
+
+    Parameters
+    ----------
+    history : DataFrame
+        What was observed, one row an observation; a vertical line marks its last one.
+    forecast : DataFrame
+        One row an instant that was asked, with the columns ``id_col``, ``time_col``, ``target``
+        and those of ``bands``.
+    id_col, time_col, target : str
+        Names of the columns of the series, of the time (numbers or datetimes) and of the value.
+    bands : sequence of (str, str, str), default ()
+        Lower column, upper column and label of each interval of ``forecast``, in any order:
+        ``[("y_q0.05", "y_q0.95", "90 %"), ("y_q0.25", "y_q0.75", "50 %")]``.
+    truth : DataFrame, optional
+        What was observed later, drawn hollow.
+    ids : iterable, optional
+        Series to draw, in this order. By default the first six of ``forecast``.
+    axes : sequence of Axes, optional
+        One for each series, to draw in. By default a new figure is made.
+
+    Returns
+    -------
+    Figure
+        The new figure, or the one that the first of ``axes`` belongs to.
+
+    Raises
+    ------
+    ImportError
+        Matplotlib is not installed.
+    ValueError
+        A column or a series is missing, or there are fewer ``axes`` than series.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> history = pd.DataFrame({"id": 1, "t": [0.0, 1.0, 2.5], "y": [1.0, 1.5, 1.2]})
+    >>> forecast = pd.DataFrame(
+    ...     {"id": 1, "t": [3.0, 4.0], "y": [1.3, 1.4], "low": [1.0, 0.9], "high": [1.6, 1.9]}
+    ... )
+    >>> figure = plot_forecast(
+    ...     history, forecast, id_col="id", time_col="t", target="y",
+    ...     bands=[("low", "high", "90 %")],
+    ... )
+    >>> len(figure.axes)
+    1
+    """
+    keys = [id_col, time_col, target]
+    columns = [column for lower, upper, _ in bands for column in (lower, upper)]
+    _check_columns("history", history, keys)
+    _check_columns("forecast", forecast, [*keys, *columns])
+    if truth is not None:
+        _check_columns("truth", truth, keys)
+
+    chosen = forecast[id_col].drop_duplicates().head(_MAX_PANELS) if ids is None else ids
+    chosen = list(chosen)
+    _check_ids(chosen, forecast[id_col], id_col)
+    panels = _new_panels(len(chosen)) if axes is None else list(axes)
+    if len(panels) < len(chosen):
+        raise ValueError(f"axes must be one a series: there are {len(panels)} for {len(chosen)}.")
+
+    for panel, key in zip(panels, chosen, strict=False):
+        _draw_history(panel, _values(history, key, *keys))
+        if truth is not None:
+            _draw_truth(panel, _values(truth, key, *keys))
+        _draw_forecast(panel, _values(forecast, key, *keys))
+        _draw_bands(panel, _series(forecast, key, id_col, time_col), time_col, bands)
+        _finish(panel, f"{id_col} {key}", time_col, target)
+    if axes is None:
+        _put_legend_below(panels)
+    else:
+        panels[0].legend(frameon=False, fontsize="small")
+    return _figure_of(panels[0])
+
+
+def _check_columns(name: str, frame: pd.DataFrame, columns: list[str]) -> None:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{name} lacks the column {missing[0]}; it has {', '.join(map(str, frame.columns))}."
+        )
+
+
+def _check_ids(chosen: list[object], known: pd.Series, id_col: str) -> None:
+    if not chosen:
+        raise ValueError("there is no series to draw: the forecast, or ids, is empty.")
+    unknown = [key for key in chosen if not known.isin([key]).any()]
+    if unknown:
+        raise ValueError(f"forecast has no row of {id_col} {unknown[0]}.")
+
+
+def _series(frame: pd.DataFrame, key: object, id_col: str, time_col: str) -> pd.DataFrame:
+    return frame[frame[id_col] == key].sort_values(time_col)
+
+
+def _values(
+    frame: pd.DataFrame, key: object, id_col: str, time_col: str, target: str
+) -> pd.DataFrame:
+    """Give the times and values of one series where it has a value."""
+    rows = _series(frame, key, id_col, time_col).dropna(subset=[target])
+    return pd.DataFrame({"time": rows[time_col], "value": rows[target]})
+
+
+def _new_panels(n_panels: int) -> "list[Axes]":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            'plots need matplotlib: python -m pip install "latentode[plot]"'
+        ) from error
+    n_rows = ceil(n_panels / _PANELS_A_ROW)
+    n_columns = ceil(n_panels / n_rows)
+    # Not through pyplot, which would keep the figure for ever and choose a window system.
+    figure = Figure(figsize=(3.0 * n_columns + 1.0, 2.3 * n_rows + 0.6), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False).flatten()
+    for unused in grid[n_panels:]:
+        unused.remove()
+    return [*grid[:n_panels]]
+
+
+def _figure_of(panel: "Axes") -> "Figure":
+    # The second `figure` is the whole figure where the first is a part of it.
+    return panel.figure.figure
+
+
+def _draw_history(panel: "Axes", rows: pd.DataFrame) -> None:
+    panel.plot(
+        rows["time"],
+        rows["value"],
+        color=_OBSERVED,
+        linewidth=0.8,
+        marker="o",
+        markersize=3.5,
+        label="observed",
+        zorder=3,
+    )
+    if len(rows):
+        panel.axvline(rows["time"].iloc[-1], color="#888888", linewidth=0.8, zorder=2)
+
+
+def _draw_truth(panel: "Axes", rows: pd.DataFrame) -> None:
+    panel.plot(
+        rows["time"],
+        rows["value"],
+        linestyle="none",
+        marker="o",
+        markersize=4.5,
+        markerfacecolor="white",
+        markeredgecolor=_LATER,
+        markeredgewidth=1.2,
+        label="observed later",
+        zorder=5,
+    )
+
+
+def _draw_forecast(panel: "Axes", rows: pd.DataFrame) -> None:
+    marker = "D" if len(rows) == 1 else None  # a line through one point cannot be seen
+    panel.plot(
+        rows["time"],
+        rows["value"],
+        color=_FORECAST,
+        linewidth=1.8,
+        marker=marker,
+        markersize=4,
+        label="forecast",
+        zorder=4,
+    )
+
+
+def _draw_bands(
+    panel: "Axes", rows: pd.DataFrame, time_col: str, bands: Sequence[tuple[str, str, str]]
+) -> None:
+    widest_first = sorted(bands, key=lambda band: -(rows[band[1]] - rows[band[0]]).mean())
+    for depth, (lower, upper, label) in enumerate(widest_first, start=1):
+        # Opaque, so that a band has the colour that the legend gives it.
+        colour = _tint(_FORECAST, 0.6 * depth / (len(bands) + 1))
+        where = (rows[time_col], rows[lower], rows[upper])
+        if len(rows) == 1:
+            panel.vlines(*where, color=colour, linewidth=6, label=label, zorder=1)
+        else:
+            panel.fill_between(*where, color=colour, linewidth=0, label=label, zorder=1)
+
+
+def _tint(colour: str, strength: float) -> tuple[float, float, float]:
+    """Mix a colour with white, which is strength 0."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = (1 - strength * (1 - part) for part in to_rgb(colour))
+    return red, green, blue
+
+
+def _finish(panel: "Axes", title: str, time_label: str, value_label: str) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    panel.set_title(title, loc="left", fontsize="medium")
+    panel.set_xlabel(time_label)
+    panel.set_ylabel(value_label)
+    panel.spines[["top", "right"]].set_visible(False)
+    if isinstance(panel.xaxis.get_major_locator(), AutoDateLocator):
+        locator = AutoDateLocator(maxticks=6)
+        panel.xaxis.set_major_locator(locator)
+        panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _put_legend_below(panels: "list[Axes]") -> None:
+    """Write each label once; a series may lack what another has."""
+    labelled: dict[str, Artist] = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            labelled.setdefault(label, handle)
+    _figure_of(panels[0]).legend(
+        list(labelled.values()),
+        list(labelled),
+        loc="outside lower center",
+        ncols=1 + 2 * min(len(panels), _PANELS_A_ROW),
+        frameon=False,
+        fontsize="small",
+    )

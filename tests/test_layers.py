@@ -1,0 +1,139 @@
+"""The layers of the package: what each may import, of ours and of others'."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import latentode
+
+PACKAGE = Path(latentode.__file__).parent
+ROOT_NAMES = {"__version__"}  # all that may be taken from the package itself
+
+
+class Layer(NamedTuple):
+    """What the files of a layer may import, beside the standard library and each other."""
+
+    ours: set[str]
+    theirs: set[str]
+
+
+LAYERS = {
+    "solvers": Layer(set(), {"torch"}),
+    "nn": Layer({"solvers"}, {"torch"}),
+    "data": Layer({"solvers", "nn"}, {"torch", "numpy", "pandas", "narwhals"}),
+    "models": Layer({"solvers", "nn", "data"}, {"torch", "numpy", "lightning", "tqdm"}),
+    "metrics": Layer(set(), {"numpy", "pandas"}),
+    "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),
+    "datasets": Layer(set(), {"pandas"}),
+    "forecaster": Layer(
+        {"solvers", "nn", "data", "models", "metrics", "plotting"},
+        {"torch", "numpy", "pandas", "sklearn", "safetensors"},
+    ),
+}
+LAZY = {"matplotlib"}  # optional, so never imported with the module
+SLOW = {"torch", "pandas", "lightning", "sklearn"}
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+
+
+def layer_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_names(tree):
+    """Give the full name of everything a syntax tree imports, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def imported_at_once(tree):
+    """Give what is imported with the module: not in functions, not for type checkers alone."""
+    for statement in tree.body:
+        deferred = isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
+        if not deferred and "TYPE_CHECKING" not in ast.unparse(statement).split("\n")[0]:
+            yield from imported_names(statement)
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@every_file
+def test_every_file_belongs_to_a_layer(path):
+    assert layer_of(path) in LAYERS, f"give {path.name} a layer in LAYERS"
+
+
+@every_file
+def test_imports_of_ours_point_down(path):
+    own = layer_of(path)
+    allowed = {own} | LAYERS[own].ours
+    for name in imported_names(parse(path)):
+        first, second, *_ = [*name.split("."), ""]
+        if first == "latentode":
+            assert second in allowed | ROOT_NAMES, f"{own} must not import {name}"
+
+
+@every_file
+def test_foreign_packages_are_imported_only_where_they_are_at_home(path):
+    own = layer_of(path)
+    allowed = LAYERS[own].theirs | sys.stdlib_module_names | {"latentode"}
+    for name in imported_names(parse(path)):
+        assert name.split(".")[0] in allowed, f"{own} must not import {name}"
+
+
+@every_file
+def test_imports_are_absolute_and_name_what_they_take(path):
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: import from latentode, not from a dot"
+            assert node.names[0].name != "*", f"line {node.lineno}: name what is imported"
+
+
+@every_file
+def test_optional_packages_are_imported_when_needed(path):
+    at_once = {name.split(".")[0] for name in imported_at_once(parse(path))}
+    assert not at_once & LAZY
+
+
+@every_file
+def test_a_file_is_named_for_what_it_holds(path):
+    vague = {"utils", "util", "misc", "common", "helpers", "helper"}
+    assert not vague & set(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def test_importing_the_package_imports_nothing_slow():
+    code = f"""
+import sys, time
+start = time.perf_counter()
+import latentode
+print(time.perf_counter() - start)
+sys.exit(", ".join(sorted({SLOW} & set(sys.modules))) or 0)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sys.stdout.write(f"import latentode: {run.stdout.strip()} s")
+    assert run.returncode == 0, f"import latentode imports {run.stderr}"
+
+
+@pytest.mark.parametrize("name", latentode.__all__)
+def test_every_public_name_is_found(name):
+    assert getattr(latentode, name) is not None
+    assert name in dir(latentode)
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'forecast'"):
+        _ = latentode.forecast
