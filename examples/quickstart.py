@@ -98,7 +98,8 @@ def save_plot(
         bands=[("bili_q0.05", "bili_q0.95", "90 %"), ("bili_q0.25", "bili_q0.75", "50 %")],
     )
     for axes in figure.axes:
-        axes.set_yscale("log")
+        axes.set(yscale="log", ylim=(0.1, 100), xticks=range(0, 15, 2))
+        axes.set_yticks([0.1, 1, 10, 100], labels=["0.1", "1", "10", "100"])
     figure.savefig(path, dpi=150)
     print(f"saved {path}")
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentode.solvers.dense import Track, piece_of_step
 from latentode.solvers.explicit import Field, method_for
 from latentode.solvers.loop import Clock, Counts, Options, Position, Problem, Tried, march, start
+from latentode.solvers.solution import SolverError
 from latentode.solvers.tableau import Tableau
 
 # Steps kept before the states asked for within them are read off: a constant, so that the memory
@@ -157,6 +158,8 @@ class Backsolve(torch.autograd.Function):
         """Give dL/dy0, dL/dts and dL/dtheta from dL/dys (B, T, D)."""
         if torch.is_grad_enabled():  # create_graph=True: this gradient would have no graph
             raise RuntimeError("adjoint=backsolve has no second derivative: use adjoint=direct.")
+        if not bool(grad_ys.isfinite().all()):
+            raise FloatingPointError("the gradient of the loss for the states is not finite.")
         ts, ys, *tensors = ctx.saved_tensors
         sweep = _Sweep(ctx.task, tensors, ctx.n_f_evals_backward)
         grad_ts = torch.zeros_like(ts)
@@ -194,12 +197,24 @@ class _Sweep:
         if self._dt is not None:  # go on with the step size of the interval before
             options = options._replace(first_step=self._dt)
         problem = problem_for(Task(self._field, self.task.tableau, clock, options), both)
-        position, counts = start(problem, torch.zeros_like(clock.t0), both)
         s_end = clock.since_start(t_before[:, None])[:, 0]
         weight = self.task.clock.sign * size
-        position, counts = march(
-            problem, position, counts, s_end, lambda tried: self._gather(problem, tried, weight)
-        )
+        try:
+            position, counts = start(problem, torch.zeros_like(clock.t0), both)
+            position, counts = march(
+                problem,
+                position,
+                counts,
+                s_end,
+                lambda tried: self._gather(problem, tried, weight),
+            )
+        except SolverError as error:
+            raise SolverError(
+                f"solving backward for the gradient: {error} The equation may be stable in one "
+                "direction of time only: use adjoint=direct.",
+                sample=error.sample,
+                t=error.t,
+            ) from error
         self._dt = position.dt
         # One evaluation more for the first stage of each step, by `_gather`.
         self.n_f_evals += counts.evals + counts.tried

@@ -112,7 +112,8 @@ def first_step(
 
 
 def _scale(size: Tensor, *, rtol: float, atol: float) -> Tensor:
-    return atol + rtol * size
+    # Without atol, a state of zero would tolerate an error of zero.
+    return (atol + rtol * size).clamp(min=torch.finfo(size.dtype).tiny)
 
 
 def _rms(x: Tensor) -> Tensor:

@@ -201,7 +201,7 @@ def march(
             position = position._replace(
                 dt=torch.where(tried.finite, position.dt, _SHRINK * tried.dt)
             )
-            counts = _counted(counts, problem.method, ~tried.finite, tried.accepted & False)
+            counts = _counted(counts, problem.method, ~tried.finite, torch.zeros_like(running))
             _check_step_sizes(problem, position, ~tried.finite, finite=False)
             continue
         observe(tried)
@@ -287,7 +287,7 @@ def _check_step_sizes(
 def _too_many_steps(problem: Problem, position: Position, s_end: Tensor) -> SolverError:
     late = position.s < s_end
     sample = int(late.nonzero()[0])
-    end = float(problem.clock.time(s_end)[sample])
+    end = float(problem.clock.time(s_end)[sample].detach())
     return failure(
         f"max_steps={problem.options.max_steps} steps do not reach its end at t={end:.6g} "
         f"({int(late.sum())} of {len(late)} samples are late). Raise max_steps, loosen rtol and "
@@ -301,6 +301,6 @@ def _too_many_steps(problem: Problem, position: Position, s_end: Tensor) -> Solv
 
 def failure(cause: str, *, s: Tensor, sample: int, clock: Clock, name: str) -> SolverError:
     """Name the sample, the time it had reached, the method and the cause."""
-    t = float(clock.time(s)[sample])
+    t = float(clock.time(s)[sample].detach())
     message = f"{name} cannot solve sample {sample} of {len(s)} past t={t:.6g}: {cause}."
     return SolverError(message, sample=sample, t=t)

@@ -105,7 +105,9 @@ def odeint(
     ts = _check_times(ts, y0)
     _check_choice("method", method, tuple(METHODS))
     _check_choice("adjoint", adjoint, ADJOINTS)
-    _check_positive(rtol=rtol, atol=atol, max_steps=max_steps)
+    _check_tolerances(rtol=rtol, atol=atol)
+    if max_steps < 1:
+        raise ValueError(f"max_steps={max_steps} must be at least 1.")
     if METHODS[method].error is None and step_size is None:
         raise ValueError(f"method={method} takes steps of one size: give step_size.")
     if dense and adjoint == "backsolve":
@@ -186,14 +188,14 @@ def _real_dtype(y: Tensor) -> torch.dtype:
 
 def _reader(track: Track, clock: Clock, y0: Tensor, shape: torch.Size) -> DenseSolution:
     def read(ts: Tensor) -> Tensor:
-        s = clock.since_start(ts.expand(len(y0), -1) if ts.dim() == 1 else ts)
+        s = clock.since_start(_check_shape(ts, len(y0)))
         reached = track.reached() if track.pieces else torch.zeros_like(s[:, 0])
         outside = (s < 0) | (s > reached[:, None])
         if bool(outside.any()):
             i, j = outside.nonzero()[0].tolist()
             raise ValueError(
-                f"time {float(clock.time(s[:, j])[i]):.6g} of sample {i} lies outside of what was "
-                f"solved, {float(clock.t0[i]):.6g} to {float(clock.time(reached)[i]):.6g}."
+                f"time {clock.time(s[:, j]).detach()[i]:.6g} of sample {i} lies outside of what "
+                f"was solved, {clock.t0.detach()[i]:.6g} to {clock.time(reached).detach()[i]:.6g}."
             )
         ys = track.read(s) if track.pieces else y0[:, None].expand(*s.shape, -1)
         return ys.reshape(*s.shape, *shape)
@@ -216,29 +218,35 @@ def _check_state(y0: Tensor) -> None:
 def _check_times(ts: Tensor, y0: Tensor) -> Tensor:
     """Give the times as (B, T)."""
     if not isinstance(ts, Tensor) or ts.is_complex() or ts.dtype == torch.bool:
-        raise ValueError("ts must be a Tensor of real times.")
-    if ts.dim() not in (1, 2) or (ts.dim() == 2 and len(ts) != len(y0)):
-        raise ValueError(
-            f"ts must have shape (T,) or (B, T) with B={len(y0)} as in y0, not {tuple(ts.shape)}."
-        )
-    if ts.shape[-1] == 0:
+        raise TypeError("ts must be a Tensor of real times.")
+    ts = _check_shape(ts, len(y0))
+    if ts.shape[1] == 0:
         raise ValueError("ts is empty: give at least the time of y0.")
-    ts = ts.expand(len(y0), -1)
-    bad = ~ts.detach().isfinite()
+    given = ts.detach()
+    bad = ~given.isfinite()
     if bool(bad.any()):
         i, j = bad.nonzero()[0].tolist()
-        raise ValueError(f"ts[{i}, {j}] is {float(ts[i, j])}: times must be finite.")
-    steps = ts.detach().diff(dim=1)
+        raise ValueError(f"ts[{i}, {j}] is {given[i, j]:g}: times must be finite.")
+    steps = given.diff(dim=1)
     turns = (steps > 0).any(dim=1) & (steps < 0).any(dim=1)
     if bool(turns.any()):
         i = int(turns.nonzero()[0])
         first = steps[i][steps[i] != 0][0]
         j = int((steps[i] * first < 0).nonzero()[0])
         raise ValueError(
-            f"times must rise or fall along a row, but ts[{i}, {j}]={float(ts[i, j]):.6g} is "
-            f"followed by ts[{i}, {j + 1}]={float(ts[i, j + 1]):.6g}: sort them."
+            f"times must rise or fall along a row, but ts[{i}, {j}]={given[i, j]:.6g} is "
+            f"followed by ts[{i}, {j + 1}]={given[i, j + 1]:.6g}: sort them."
         )
     return ts
+
+
+def _check_shape(ts: Tensor, n_samples: int) -> Tensor:
+    if ts.dim() not in (1, 2) or (ts.dim() == 2 and len(ts) != n_samples):
+        raise ValueError(
+            f"times must have shape (T,) or (B, T) with B={n_samples} as in y0, not "
+            f"{tuple(ts.shape)}."
+        )
+    return ts.expand(n_samples, -1)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -246,10 +254,12 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name}={value} is not known: choose one of {', '.join(choices)}.")
 
 
-def _check_positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not 0 < number < float("inf"):
-            raise ValueError(f"{name}={number} must be a positive number.")
+def _check_tolerances(*, rtol: float, atol: float) -> None:
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name}={value} must be a number of at least 0.")
+    if rtol == atol == 0:
+        raise ValueError("rtol and atol are both 0: no step is without error. Give one of them.")
 
 
 def _step_sizes(name: str, size: float | Tensor | None, like: Tensor) -> Tensor | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentode.solvers import METHODS, odeint
+from latentode.solvers import METHODS, SolverError, odeint
 
 ADJOINTS = ("direct", "backsolve")
 TIGHT = {"rtol": 1e-10, "atol": 1e-10}
@@ -211,6 +211,24 @@ def test_backsolve_refuses_to_be_differentiated_twice():
     end = odeint(lambda t, y: y**2, y0, ts, adjoint="backsolve").ys[0, 1, 0]
     with pytest.raises(RuntimeError, match=r"no second derivative: use adjoint=direct"):
         torch.autograd.grad(end, y0, create_graph=True)
+
+
+def test_a_failure_of_the_backward_solve_names_the_way_out():
+    y0 = torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
+    ts = torch.tensor([0.0, 20.0], dtype=torch.float64)
+    decay = lambda t, y: -y
+    n_steps = int(odeint(decay, y0, ts).stats.n_steps)
+    end = odeint(decay, y0, ts, adjoint="backsolve", max_steps=n_steps).ys[0, 1, 0]
+    # Backward in time, the solution grows: it takes more steps than it took forward.
+    with pytest.raises(SolverError, match=r"backward for the gradient: .*use adjoint=direct"):
+        end.backward()
+
+
+def test_a_loss_that_is_not_finite_is_named():
+    y0 = torch.ones(1, 1, requires_grad=True)
+    ys = odeint(lambda t, y: -y, y0, torch.tensor([0.0, 1.0]), adjoint="backsolve").ys
+    with pytest.raises(FloatingPointError, match="gradient of the loss"):
+        (ys / 0).sum().backward()
 
 
 def test_direct_passes_gradcheck():

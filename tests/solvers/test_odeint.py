@@ -211,6 +211,14 @@ def test_a_first_step_that_is_given_saves_an_evaluation():
     assert given.stats.n_f_evals == 1 + 6 * given.stats.n_steps
 
 
+@pytest.mark.parametrize("tolerances", [{"rtol": 0.0}, {"atol": 0.0}])
+def test_one_tolerance_is_enough(tolerances):
+    y0 = torch.tensor([[1.0, 0.0]], dtype=torch.float64)  # with an entry that stays zero
+    ts = torch.tensor([0.0, 1.0])
+    ys = odeint(lambda t, y: -y, y0, ts, **{"rtol": 1e-8, "atol": 1e-8} | tolerances).ys
+    assert ys[0, 1, 0].item() == pytest.approx(math.exp(-1), rel=1e-6)
+
+
 def test_clip_end_keeps_the_field_within_the_times():
     latest = []
 
@@ -242,6 +250,8 @@ def test_dense_output_refuses_times_outside(swings):
     dense = odeint(swing, y0, ts, dense=True).dense
     with pytest.raises(ValueError, match=r"time -5 of sample 0 lies outside"):
         dense(torch.tensor([-5.0]))
+    with pytest.raises(ValueError, match=r"shape \(T,\) or \(B, T\) with B=7"):
+        dense(torch.zeros(3, 1))
 
 
 class TestFailures:
@@ -307,7 +317,9 @@ class TestFailures:
         ({"method": "rk45"}, "method=rk45 is not known: choose one of euler, rk4, dopri5, tsit5"),
         ({"adjoint": "magic"}, "adjoint=magic is not known: choose one of direct, backsolve"),
         ({"method": "rk4"}, "method=rk4 .* give step_size"),
-        ({"rtol": 0.0}, r"rtol=0\.0 must be a positive number"),
+        ({"rtol": -1.0}, r"rtol=-1\.0 must be a number of at least 0"),
+        ({"atol": math.nan}, "atol=nan must be a number of at least 0"),
+        ({"rtol": 0.0, "atol": 0.0}, "both 0"),
         ({"max_steps": 0}, "max_steps=0 must be"),
         ({"step_size": -1.0}, "step_size must be positive"),
         ({"dense": True, "adjoint": "backsolve"}, "keeps no steps"),
