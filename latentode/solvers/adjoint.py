@@ -34,11 +34,11 @@ def problem_for(task: Task, y: Tensor) -> Problem:
     runs_backward = bool((clock.sign < 0).any())
     sign = clock.sign[:, None].to(y.dtype)
 
-    def field(s: Tensor, y: Tensor) -> Tensor:
-        k = f(clock.time(s), y)
-        return sign * k if runs_backward else k
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return sign * f(t, y)
 
-    return Problem(field, method_for(task.tableau, y), clock, task.options)
+    method = method_for(task.tableau, y, clock.t0.dtype)
+    return Problem(field if runs_backward else f, method, clock, task.options)
 
 
 def solve(task: Task, y0: Tensor, ts: Tensor, *, keep_steps: bool) -> tuple[Tensor, Counts, Track]:
@@ -165,11 +165,11 @@ class Backsolve(torch.autograd.Function):
         grad_ts = torch.zeros_like(ts)
         adj = grad_ys[:, -1]
         for j in range(ts.shape[1] - 1, 0, -1):
-            f_j = ctx.task.f(ts[:, j].to(ctx.task.clock.t0.dtype), ys[:, j])
+            f_j = ctx.task.f(ts[:, j].to(ctx.task.clock.dtype), ys[:, j])
             grad_ts[:, j] = _inner(grad_ys[:, j], f_j)
             adj = sweep.back(adj, ys[:, j], ts[:, j], ts[:, j - 1])
             if j == 1:
-                f_0 = ctx.task.f(ts[:, 0].to(ctx.task.clock.t0.dtype), ys[:, 0])
+                f_0 = ctx.task.f(ts[:, 0].to(ctx.task.clock.dtype), ys[:, 0])
                 grad_ts[:, 0] = -_inner(adj, f_0)
             adj = adj + grad_ys[:, j - 1]
         return None, None, None, adj, grad_ts, *sweep.gradients
@@ -188,7 +188,7 @@ class _Sweep:
 
     def back(self, adj: Tensor, y: Tensor, t: Tensor, t_before: Tensor) -> Tensor:
         """Carry a = adj (B, D) from times t (B,), with state y (B, D), to t_before (B,)."""
-        clock = Clock(t.to(self.task.clock.t0.dtype), -self.task.clock.sign)
+        clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign)
         size = torch.linalg.vector_norm(adj, dim=1) / adj.shape[1] ** 0.5
         size = size.where(size > 0, 1.0)
         both = torch.cat([y, adj / size[:, None]], dim=1)
@@ -239,7 +239,7 @@ class _Sweep:
         self._stages = []
         if not self.tensors:
             return
-        problem.field(tried.before.s, tried.before.y)
+        problem.field(problem.clock.time_for_field(tried.before.s), tried.before.y)
         stages = self._stages + stages[:-1]
         self._stages = []
         each = (weight * tried.dt * tried.accepted)[:, None].to(tried.before.y.dtype)
@@ -251,7 +251,10 @@ class _Sweep:
         if not terms:
             return
         outputs, cotangents = zip(*terms, strict=True)
-        parts = torch.autograd.grad(outputs, self.tensors, cotangents, allow_unused=True)
+        # The graph of f may go on into one that is not ours, as behind a global: keep that.
+        parts = torch.autograd.grad(
+            outputs, self.tensors, cotangents, allow_unused=True, retain_graph=True
+        )
         for total, part in zip(self.gradients, parts, strict=True):
             if part is not None:
                 total += part

@@ -68,7 +68,9 @@ def step_factor(ratio: Tensor, previous: Tensor, *, order: int) -> Tensor:
     gain = SAFETY * ratio.pow(-(INTEGRAL + PROPORTIONAL) / order)
     # Hairer and Wanner's floor: a step that was by chance far too good says little of the next.
     memory = previous.clamp(min=1e-4).pow(PROPORTIONAL / order)
-    return (gain * memory).clamp(SMALLEST_FACTOR, LARGEST_FACTOR)
+    factor = (gain * memory).clamp(SMALLEST_FACTOR, LARGEST_FACTOR)
+    # A step that is not finite says nothing of its size but that it was too long.
+    return factor.nan_to_num(nan=SMALLEST_FACTOR)
 
 
 def first_step(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentode.solvers.tableau import Tableau
+from latentode.solvers.tableau import Row, Tableau
 
 Field = Callable[[Tensor, Tensor], Tensor]
 
@@ -20,8 +20,8 @@ class Method(NamedTuple):
         Name of the tableau.
     order : int
         Order of the method.
-    c : tuple of float, length S
-        Nodes.
+    c : Tensor of shape (S,)
+        Nodes, as precise as time is.
     a : tuple of S Tensors
         Row i has shape (i,).
     error : Tensor of shape (S,) or None
@@ -32,7 +32,7 @@ class Method(NamedTuple):
 
     name: str
     order: int
-    c: tuple[float, ...]
+    c: Tensor
     a: tuple[Tensor, ...]
     error: Tensor | None
     dense: Tensor
@@ -56,16 +56,16 @@ class Step(NamedTuple):
     increments: Tensor
 
 
-def method_for(tableau: Tableau, y: Tensor) -> Method:
+def method_for(tableau: Tableau, y: Tensor, time_dtype: torch.dtype) -> Method:
     """Convert the exact coefficients once for a whole solve of states like ``y``."""
 
-    def tensor(row: tuple[object, ...]) -> Tensor:
-        return torch.tensor([float(x) for x in row], dtype=y.dtype, device=y.device)  # type: ignore[arg-type]
+    def tensor(row: Row, dtype: torch.dtype = y.dtype) -> Tensor:
+        return torch.tensor([float(x) for x in row], dtype=dtype, device=y.device)
 
     return Method(
         tableau.name,
         tableau.order,
-        tuple(float(c) for c in tableau.c),
+        tensor(tableau.c, time_dtype),
         tuple(tensor(row) for row in tableau.a),
         None if tableau.error is None else tensor(tableau.error),
         torch.stack([tensor(row) for row in tableau.dense], dim=1),
@@ -73,20 +73,22 @@ def method_for(tableau: Tableau, y: Tensor) -> Method:
 
 
 def explicit_step(
-    field: Field, method: Method, s: Tensor, dt: Tensor, y: Tensor, k: Tensor
+    field: Field, method: Method, ts: Tensor, dt: Tensor, y: Tensor, k: Tensor
 ) -> Step:
-    """Take one explicit Runge-Kutta step from s to s + dt.
+    """Take one explicit Runge-Kutta step.
 
     Parameters
     ----------
     field : callable
-        dy/ds as a function of s (B,) and y (B, D).
+        dy/ds as a function of t (B,) and y (B, D).
     method : Method
         The method, with S stages.
-    s, dt : Tensor of shape (B,)
-        Start and size of each sample's step.
+    ts : Tensor of shape (S, B)
+        Time of every stage.
+    dt : Tensor of shape (B,)
+        Size of each sample's step.
     y, k : Tensor of shape (B, D)
-        State at ``s``, and the field there.
+        State at the start of the step, and the field there.
 
     Returns
     -------
@@ -94,14 +96,35 @@ def explicit_step(
         The state after the step, and its stages.
     """
     h = dt[:, None].to(y.dtype)
+    if torch.is_grad_enabled() and (y.requires_grad or k.requires_grad):
+        return _step_with_graph(field, method, ts, h, y, k)
+    return _step_in_place(field, method, ts, h, y, k)
+
+
+def _step_with_graph(
+    field: Field, method: Method, ts: Tensor, h: Tensor, y: Tensor, k: Tensor
+) -> Step:
     increments = [h * k]
-    for c, row in zip(method.c[1:], method.a[1:], strict=True):
-        y1 = advance(y, row, torch.stack(increments))
-        k1 = field(s + c * dt, y1)
+    for t, row in zip(ts[1:], method.a[1:], strict=True):
+        y1 = _advance(y, row, torch.stack(increments))
+        k1 = field(t, y1)
         increments.append(h * k1)
     return Step(y1, k1, torch.stack(increments))
 
 
-def advance(y: Tensor, weights: Tensor, increments: Tensor) -> Tensor:
+def _step_in_place(
+    field: Field, method: Method, ts: Tensor, h: Tensor, y: Tensor, k: Tensor
+) -> Step:
+    """Do the same with one buffer for all stages, each written where the next one reads it."""
+    increments = y.new_empty(len(method.c), *y.shape)
+    torch.mul(h, k, out=increments[0])
+    for i in range(1, len(method.c)):
+        y1 = _advance(y, method.a[i], increments[:i])
+        k1 = field(ts[i], y1)
+        torch.mul(h, k1, out=increments[i])
+    return Step(y1, k1, increments)
+
+
+def _advance(y: Tensor, weights: Tensor, increments: Tensor) -> Tensor:
     """Add increments of shape (S, B, D) with weights (S,) to a state (B, D), in one kernel."""
     return torch.addmv(y.flatten(), increments.flatten(1).t(), weights).view(y.shape)

@@ -10,9 +10,6 @@ from latentode.solvers.control import error_ratio, first_step, step_factor
 from latentode.solvers.explicit import Field, Method, Step, explicit_step
 from latentode.solvers.solution import SolverError
 
-# A step that is not finite says nothing of its size but that it was too long.
-_SHRINK = 0.2
-
 
 class Clock(NamedTuple):
     """Time as the user counts it, from time since the start of each sample.
@@ -25,14 +22,21 @@ class Clock(NamedTuple):
         Where each sample starts.
     sign : Tensor of shape (B,)
         1 where time runs forward, -1 where it runs backward.
+    dtype : torch.dtype
+        Type of the times that a field is given.
     """
 
     t0: Tensor
     sign: Tensor
+    dtype: torch.dtype
 
     def time(self, s: Tensor) -> Tensor:
-        """Give the time at s (B,) after the start."""
+        """Give the time at s (..., B) after the start."""
         return self.t0 + self.sign * s
+
+    def time_for_field(self, s: Tensor) -> Tensor:
+        """Give the same as a field is given it."""
+        return self.time(s).to(self.dtype)
 
     def since_start(self, ts: Tensor) -> Tensor:
         """Give how long after the start times (B, T) are."""
@@ -66,7 +70,7 @@ class Options(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What to solve and how: ``field(s, y)`` is dy/ds at s (B,) after the start, y (B, D)."""
+    """What to solve and how: ``field(t, y)`` is dy/ds at time t (B,) and state y (B, D)."""
 
     field: Field
     method: Method
@@ -97,7 +101,15 @@ class Position(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What each sample has cost, each of shape (B,): steps tried and accepted, evaluations."""
+    """What each sample has cost, each of shape (B,).
+
+    Attributes
+    ----------
+    tried, accepted : Tensor
+        Steps.
+    evals : Tensor
+        Evaluations of the field.
+    """
 
     tried: Tensor
     accepted: Tensor
@@ -115,24 +127,27 @@ class Tried(NamedTuple):
         Size of the step; 0 for a sample that had already arrived.
     step : Step
         Its stages.
+    ratio : Tensor of shape (B,)
+        Its error as a multiple of what is tolerated.
     accepted : Tensor of shape (B,), dtype=torch.bool
         Which samples took it.
-    finite : Tensor of shape (B,), dtype=torch.bool
-        Which samples it has finite values for.
+    all_accepted : bool
+        Whether every sample took it that had not arrived.
     """
 
     before: Position
     after: Position
     dt: Tensor
     step: Step
+    ratio: Tensor
     accepted: Tensor
-    finite: Tensor
+    all_accepted: bool
 
 
 def start(problem: Problem, s: Tensor, y: Tensor) -> tuple[Position, Counts]:
     """Give the position at s (B,) with state y (B, D), and a size for the first step."""
     field, method, clock, options = problem
-    k = field(s, y)
+    k = field(clock.time_for_field(s), y)
     bad = ~k.detach().isfinite().all(dim=1)
     if bool(bad.any()):
         raise failure(
@@ -146,8 +161,10 @@ def start(problem: Problem, s: Tensor, y: Tensor) -> tuple[Position, Counts]:
     dt = options.first_step if options.step_size is None else options.step_size
     if dt is None:
         with torch.no_grad():
-            tolerance = {"rtol": options.rtol, "atol": options.atol}
-            dt = first_step(field, s, y, k, order=method.order, **tolerance).to(s.dtype)
+            dt = first_step(
+                lambda later, y: field(clock.time_for_field(later), y),
+                s, y, k, order=method.order, rtol=options.rtol, atol=options.atol,
+            ).to(s.dtype)  # fmt: skip
         evals = evals + 1
     none = torch.zeros_like(evals)
     position = Position(s, y, k, dt, torch.ones_like(s, dtype=y.abs().dtype))
@@ -188,42 +205,42 @@ def march(
     SolverError
         If a sample's step shrinks to nothing, or it takes too many of them.
     """
-    adaptive = problem.options.step_size is None
     running = position.s < s_end
     n_rounds = 0
     while bool(running.any()):
         if n_rounds == problem.options.max_steps:
             raise _too_many_steps(problem, position, s_end)
         tried = _try(problem, position, s_end)
-        if adaptive and not bool(tried.finite.all()):
-            # Nothing of a step that is not finite may enter the graph, for its gradient, zero
-            # times infinity, is not zero. The other samples take the same step again.
-            position = position._replace(
-                dt=torch.where(tried.finite, position.dt, _SHRINK * tried.dt)
-            )
-            counts = _counted(counts, problem.method, ~tried.finite, torch.zeros_like(running))
-            _check_step_sizes(problem, position, ~tried.finite, finite=False)
-            continue
+        if not tried.all_accepted:
+            finite = tried.ratio.isfinite()
+            _check_step_sizes(problem, tried, running, finite)
+            if not bool(finite.all()):
+                # Nothing of a step that is not finite may enter the graph, for its gradient,
+                # zero times infinity, is not zero. The others take the same step again.
+                dt = torch.where(finite, position.dt, tried.after.dt)
+                position = position._replace(dt=dt)
+                counts = _counted(counts, problem.method, ~finite, torch.zeros_like(running))
+                continue
         observe(tried)
         position, n_rounds = tried.after, n_rounds + 1
         counts = _counted(counts, problem.method, running, tried.accepted)
-        if adaptive:
-            _check_step_sizes(problem, position, running & ~tried.accepted, finite=True)
         running = position.s < s_end
     return position, counts
 
 
 def _try(problem: Problem, before: Position, s_end: Tensor) -> Tried:
     """Try one step of every sample that has not arrived."""
-    field, method, _, options = problem
+    field, method, clock, options = problem
     running = before.s < s_end
     dt = before.dt.where(running, 0.0)
     if options.clip_end:
         dt = torch.minimum(dt, (s_end - before.s).where(running, 0.0))
-    step = explicit_step(field, method, before.s, dt, before.y, before.k)
+    ts = clock.time_for_field(before.s + method.c[:, None] * dt)
+    step = explicit_step(field, method, ts, dt, before.y, before.k)
     with torch.no_grad():
         ratio = before.ratio if options.step_size is not None else _ratio(problem, before, step)
         accepted = running & (ratio <= 1)
+        all_accepted = bool((accepted == running).all())
         s1 = torch.where(accepted, before.s + dt, before.s)
         next_dt = before.dt
         if options.step_size is None:
@@ -234,15 +251,14 @@ def _try(problem: Problem, before: Position, s_end: Tensor) -> Tried:
             s1 = torch.where(clipped, s_end, s1)
             # A step cut short by the end says nothing against a longer one.
             next_dt = torch.where(clipped, torch.maximum(next_dt, before.dt), next_dt)
-    taken = accepted[:, None]
-    after = Position(
-        s1,
-        torch.where(taken, step.y1, before.y),
-        torch.where(taken, step.k1, before.k),
-        next_dt,
-        torch.where(accepted, ratio, before.ratio),
+        kept = torch.where(accepted, ratio, before.ratio)
+    y1, k1 = step.y1, step.k1
+    if not all_accepted:
+        y1 = torch.where(accepted[:, None], y1, before.y)
+        k1 = torch.where(accepted[:, None], k1, before.k)
+    return Tried(
+        before, Position(s1, y1, k1, next_dt, kept), dt, step, ratio, accepted, all_accepted
     )
-    return Tried(before, after, dt, step, accepted, ratio.isfinite())
 
 
 def _ratio(problem: Problem, before: Position, step: Step) -> Tensor:
@@ -256,29 +272,29 @@ def _counted(counts: Counts, method: Method, running: Tensor, accepted: Tensor) 
     return Counts(
         counts.tried + running,
         counts.accepted + accepted,
-        counts.evals + (len(method.c) - 1) * running,
+        counts.evals + (len(method.a) - 1) * running,
     )
 
 
-def _check_step_sizes(
-    problem: Problem, position: Position, rejected: Tensor, *, finite: bool
-) -> None:
-    """Raise where a rejected sample's next step is too small to move it."""
-    moved = position.s + position.dt > position.s
-    stuck = rejected & ~(moved & (position.dt > torch.finfo(position.dt.dtype).tiny))
+def _check_step_sizes(problem: Problem, tried: Tried, running: Tensor, finite: Tensor) -> None:
+    """Raise where the next step of a rejected sample is too small to move it."""
+    s, dt = tried.before.s, tried.after.dt
+    moves = (s + dt > s) & (dt > torch.finfo(dt.dtype).tiny)
+    stuck = running & ~tried.accepted & ~moves
     if not bool(stuck.any()):
         return
+    sample = int(stuck.nonzero()[0])
     cause = (
         "its steps shrank to nothing, as where a solution grows without bound or jumps. "
         "Check the field near that time, or loosen rtol and atol"
-        if finite
+        if finite[sample]
         else "the vector field or the state is not finite there, however short the step. "
         "Check the field near that time and state"
     )
     raise failure(
         cause,
-        s=position.s,
-        sample=int(stuck.nonzero()[0]),
+        s=s,
+        sample=sample,
         clock=problem.clock,
         name=problem.method.name,
     )

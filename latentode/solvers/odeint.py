@@ -125,7 +125,8 @@ def odeint(
         max_steps=max_steps,
         clip_end=clip_end,
     )
-    task = Task(_flattened(f, y0), METHODS[method], Clock(exact[:, 0], sign.detach()), options)
+    clock = Clock(exact[:, 0], sign.detach(), _real_dtype(y0))
+    task = Task(_flattened(f, y0), METHODS[method], clock, options)
     n_f_evals_backward = torch.zeros_like(sign, dtype=torch.long)
     flat, track = y0.reshape(len(y0), math.prod(y0.shape[1:])), Track()
     if adjoint == "backsolve":
@@ -154,9 +155,10 @@ def _backsolve(
     y0: Tensor,
     n_f_evals_backward: Tensor,
 ) -> tuple[Tensor, Counts]:
-    detached = task._replace(clock=Clock(task.clock.t0.detach(), task.clock.sign))
-    time = exact[:, 0].detach().to(_real_dtype(y0))
-    tensors = tensors_behind(f, time, y0) if torch.is_grad_enabled() else []
+    clock = task.clock._replace(t0=task.clock.t0.detach())
+    detached = task._replace(clock=clock)
+    start = clock.t0.to(clock.dtype)
+    tensors = tensors_behind(f, start, y0) if torch.is_grad_enabled() else []
     report: dict[str, Counts] = {}
     ys = Backsolve.apply(report, n_f_evals_backward, detached, flat, exact, *tensors)
     return ys, report["counts"]
@@ -164,10 +166,10 @@ def _backsolve(
 
 def _flattened(f: VectorField, y0: Tensor) -> Field:
     """Give f as a field of states (B, D), and check what it returns."""
-    shape, dtype, time_dtype = y0.shape, y0.dtype, _real_dtype(y0)
+    shape, dtype = y0.shape, y0.dtype
 
     def flat(t: Tensor, y: Tensor) -> Tensor:
-        k = f(t.to(time_dtype), y.view(shape))
+        k = f(t, y.view(shape))
         if not isinstance(k, Tensor):
             raise TypeError(f"f must return a Tensor, but it returned {type(k).__name__}.")
         if k.shape != shape:
