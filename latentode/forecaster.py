@@ -1,5 +1,6 @@
 """The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
 
+import copy
 from collections.abc import Hashable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple, Self
@@ -20,6 +21,7 @@ from latentode.data import (
     Schema,
     drop_empty_rows,
     gather_context,
+    in_float64,
     query_at,
     query_horizon,
     scale_panel,
@@ -30,9 +32,9 @@ from latentode.models import LatentODE, SeriesDataModule, own_randomness, train
 from latentode.nn import GaussianDecoder, GRUEncoder, MLPField
 
 # Draws of the latent state behind the spread of a forecast.
-_N_DRAWS = 32
+_N_DRAWS = 16
 # Series solved at a time by predict.
-_CHUNK = 256
+_CHUNK = 1024
 # Epochs on all rows that follow early stopping.
 _REFIT_EPOCHS = 60
 
@@ -391,6 +393,8 @@ class LatentODEForecaster(BaseEstimator):
         """Give means and standard deviations (P, D), scaled, of pairs of a series and a time."""
         scaled = scale_panel(panel, self.scaler_)
         place, ts = _pad_times(series, since, len(panel.ids))
+        # In float64, a forecast does not feel the rounding that its batch mates bring along.
+        module = copy.deepcopy(self.module_).double()
         mean = np.empty((len(series), scaled.n_features))
         std = np.empty_like(mean)
         first, end = scaled.offsets[:-1], scaled.offsets[1:]
@@ -398,7 +402,7 @@ class LatentODEForecaster(BaseEstimator):
         for start in range(0, len(ts), _CHUNK):
             part = slice(start, start + _CHUNK)
             batch = gather_context(scaled, RowRange(first[part], end[part]), ts[part])
-            batch_mean, batch_std = _moments(self.module_, batch, n_draws)
+            batch_mean, batch_std = _moments(module, in_float64(batch), n_draws)
             inside = (series >= start) & (series < start + _CHUNK)
             index = series[inside] - start, place[inside]
             mean[inside], std[inside] = batch_mean[index], batch_std[index]
@@ -447,7 +451,7 @@ def _pad_times(series: np.ndarray, since: np.ndarray, n_series: int) -> tuple[np
     place[order] = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
     ts = np.zeros((n_series, counts.max()))
     ts[series, place] = since
-    return place, torch.tensor(ts, dtype=torch.float32)
+    return place, torch.tensor(ts)
 
 
 def _moments(module: LatentODE, batch: Batch, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -458,12 +462,13 @@ def _moments(module: LatentODE, batch: Batch, n_draws: int) -> tuple[np.ndarray,
     """
     q = module.encode(batch)
     p = module.decode(q.mean, batch)
-    mean, variance = p.mean.double(), p.variance.double()
+    mean, variance = p.mean, p.variance
     if n_draws:
-        draws = torch.randn(n_draws // 2, q.mean.shape[1], generator=Generator().manual_seed(0))
+        shape = n_draws // 2, q.mean.shape[1]
+        draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.mean)
         paths = [module.decode(q.mean + q.stddev * e, batch) for e in torch.cat([draws, -draws])]
-        means = torch.stack([path.mean.double() for path in paths])
-        variance = torch.stack([path.variance.double() for path in paths]).mean(dim=0)
+        means = torch.stack([path.mean for path in paths])
+        variance = torch.stack([path.variance for path in paths]).mean(dim=0)
         variance = variance + (means - mean).square().mean(dim=0)
     return mean.numpy(), variance.sqrt().numpy()
 

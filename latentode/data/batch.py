@@ -79,6 +79,11 @@ def gather_context(panel: ScaledPanel, context: RowRange, ts: Tensor) -> Batch:
     return Batch(t, x, mask, lengths, ts, nothing, nothing.bool())
 
 
+def in_float64(batch: Batch) -> Batch:
+    """Give the same batch with numbers of double precision."""
+    return Batch(*(x.double() if x.is_floating_point() else x for x in batch))
+
+
 def _gather(
     panel: ScaledPanel, rows: RowRange, t0: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

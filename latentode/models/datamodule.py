@@ -27,6 +27,9 @@ from latentode.data import (
     to_panel,
 )
 
+# Batches of an epoch at least: a few series are cut at other times again and again.
+_LEAST_BATCHES = 4
+
 
 class Batches:
     """The batches of an epoch, drawn anew each time they are gone through.
@@ -41,12 +44,13 @@ class Batches:
         Given some series and a generator, the rows to read and the rows to be asked about.
     batch_size : int
         Series in a batch.
-    seed : int
+    n_draws : int, optional
+        How many draws make an epoch: each series once, in an order drawn anew, and so on from the
+        first. By default each series once, in the order given.
+    seed : int, default=0
         Seed of all draws; the n-th epoch draws the same however it was reached.
     first_epoch : int, default=0
         Number of the epoch to begin with.
-    shuffle : bool, default=True
-        Whether to change the order of the series.
     """
 
     def __init__(
@@ -56,30 +60,35 @@ class Batches:
         parts: Callable[[Tensor, Generator], Parts],
         *,
         batch_size: int,
-        seed: int,
+        n_draws: int | None = None,
+        seed: int = 0,
         first_epoch: int = 0,
-        shuffle: bool = True,
     ) -> None:
         self._panel = panel
         self._series = series
         self._parts = parts
         self._batch_size = batch_size
         self._seed = seed
+        self._n_draws = n_draws
         self._epoch = first_epoch
-        self._shuffle = shuffle
 
     def __len__(self) -> int:
-        return math.ceil(len(self._series) / self._batch_size)
+        return math.ceil((self._n_draws or len(self._series)) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         state = np.random.SeedSequence([self._seed, self._epoch]).generate_state(1, np.uint64)
         generator = Generator().manual_seed(int(state[0]))
         self._epoch += 1
-        order = torch.arange(len(self._series))
-        if self._shuffle:
-            order = torch.randperm(len(self._series), generator=generator)
-        for chosen in self._series[order].split(self._batch_size):
-            yield gather_batch(self._panel, self._parts(chosen, generator))
+        for series in self._order(generator).split(self._batch_size):
+            yield gather_batch(self._panel, self._parts(series, generator))
+
+    def _order(self, generator: Generator) -> Tensor:
+        if self._n_draws is None:
+            return self._series
+        n = len(self._series)
+        rounds = range(math.ceil(self._n_draws / n))
+        order = torch.cat([torch.randperm(n, generator=generator) for _ in rounds])
+        return self._series[order[: self._n_draws]]
 
 
 class SeriesDataModule(lightning.LightningDataModule):
@@ -184,11 +193,15 @@ class SeriesDataModule(lightning.LightningDataModule):
             rows = RowRange(first[series], cut[series])
             return objective(rows, generator=generator, max_rows=max_rows)
 
+        # A long series is drawn once for each stretch that can be read of it.
+        n_stretches = torch.ceil((cut - first) / max_rows).long()
+        series = torch.arange(self.scaled.n_series).repeat_interleave(n_stretches)
         return Batches(
             self.scaled,
-            (cut > first).nonzero().squeeze(1),
+            series,
             parts,
             batch_size=self.batch_size,
+            n_draws=max(len(series), _LEAST_BATCHES * self.batch_size),
             seed=self.random_state,
             first_epoch=0 if self.trainer is None else self.trainer.current_epoch,
         )
@@ -207,7 +220,7 @@ class SeriesDataModule(lightning.LightningDataModule):
             asked = RowRange(cut[series], torch.minimum(end[series], cut[series] + self.max_rows))
             return Parts(context, asked)
 
-        return Batches(self.scaled, series, parts, batch_size=256, seed=0, shuffle=False)
+        return Batches(self.scaled, series, parts, batch_size=256)
 
 
 def _check_options(objective: str, val_fraction: float, **sizes: int) -> None:
