@@ -77,7 +77,7 @@ class LatentODEForecaster(BaseEstimator):
         Solver; see `odeint`.
     rtol, atol : float, default=1e-3
         Tolerances of the solver, for a latent state of size 1.
-    adjoint : {"direct", "backsolve"}, default="direct"
+    adjoint : {"direct", "replay", "backsolve"}, default="direct"
         How training differentiates the solver; see `odeint`.
     val_fraction : float, default=0.15
         Last part of each series' own time span, held out for early stopping.

@@ -6,15 +6,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentode.solvers.adjoint import Backsolve, Task, solve, tensors_behind
+from latentode.solvers.adjoint import ADJOINTS, solve_with_adjoint
 from latentode.solvers.dense import Track
 from latentode.solvers.explicit import Field
-from latentode.solvers.loop import Clock, Counts, Options, failure
+from latentode.solvers.loop import Clock, Options, failure
 from latentode.solvers.solution import DenseSolution, Solution, Stats
+from latentode.solvers.solve import Task
 from latentode.solvers.tableau import METHODS
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
-ADJOINTS = ("direct", "backsolve")
 
 
 def odeint(
@@ -53,13 +53,14 @@ def odeint(
     rtol, atol : float, default=1e-4 and 1e-6
         The error of a step is kept below ``atol + rtol * abs(y)``, root-mean-square over the
         entries of one sample.
-    adjoint : {"direct", "backsolve"}, default="direct"
+    adjoint : {"direct", "replay", "backsolve"}, default="direct"
         How gradients are computed. "direct" differentiates the steps taken: exact for the numbers
-        returned, with memory in proportion to the steps. "backsolve" solves the adjoint equation
-        of Chen et al. (2018) backward in time: its memory does not grow with the steps, it costs
-        a solve per time asked for, and it is accurate to the tolerances only, less so where the
-        equation is unstable backward in time. Both give the gradient for ``y0``, for every
-        entry of ``ts`` and for every tensor that ``f`` uses.
+        returned, with memory for all that ``f`` computes in every step. "replay" gives the same
+        numbers, but keeps only the states between the steps and takes each step again. "backsolve"
+        solves the adjoint equation of Chen et al. (2018) backward in time: its memory does not
+        grow with the steps, it costs a solve per time asked for, and it is accurate to the
+        tolerances only, less so where the equation is unstable backward in time. All give the
+        gradient for ``y0``, for every entry of ``ts`` and for every tensor that ``f`` uses.
     step_size : float or Tensor of shape (B,), optional
         Size of every step, in units of time; overrides the tolerances.
     first_step : float or Tensor of shape (B,), optional
@@ -70,8 +71,7 @@ def odeint(
         End the last step exactly at the last time, so that ``f`` is never evaluated past it. By
         default the last step may pass it, and the state is read off within the step.
     dense : bool, default=False
-        Keep the steps, and give back the solution as a function of time. Not with "backsolve",
-        which keeps none.
+        Keep the steps, and give back the solution as a function of time; with "direct" only.
 
     Returns
     -------
@@ -110,8 +110,8 @@ def odeint(
         raise ValueError(f"max_steps={max_steps} must be at least 1.")
     if METHODS[method].error is None and step_size is None:
         raise ValueError(f"method={method} takes steps of one size: give step_size.")
-    if dense and adjoint == "backsolve":
-        raise ValueError("adjoint=backsolve keeps no steps: use adjoint=direct with dense=True.")
+    if dense and adjoint != "direct":
+        raise ValueError(f"adjoint={adjoint} keeps no graph: use adjoint=direct with dense=True.")
 
     # Steps are summed up in float64 where there is one: a state may be coarse, its time is not.
     time_dtype = torch.float32 if y0.device.type == "mps" else torch.float64
@@ -127,12 +127,11 @@ def odeint(
     )
     clock = Clock(exact[:, 0], sign.detach(), _real_dtype(y0))
     task = Task(_flattened(f, y0), METHODS[method], clock, options)
-    n_f_evals_backward = torch.zeros_like(sign, dtype=torch.long)
-    flat, track = y0.reshape(len(y0), math.prod(y0.shape[1:])), Track()
-    if adjoint == "backsolve":
-        ys, counts = _backsolve(f, task, flat, exact, y0, n_f_evals_backward)
-    else:
-        ys, counts, track = solve(task, flat, exact, keep_steps=dense)
+    evals_backward = torch.zeros_like(sign, dtype=torch.long)
+    flat = y0.reshape(len(y0), math.prod(y0.shape[1:]))
+    ys, counts, track = solve_with_adjoint(
+        adjoint, task, flat, exact, keep_steps=dense, evals_backward=evals_backward
+    )
     _check_solution(ys, exact, task)
     return Solution(
         ys.reshape(*ts.shape, *y0.shape[1:]),
@@ -141,27 +140,10 @@ def odeint(
             counts.accepted,
             counts.tried - counts.accepted,
             counts.evals,
-            n_f_evals_backward,
+            evals_backward,
         ),
         _reader(track, task.clock, flat, y0.shape[1:]) if dense else None,
     )
-
-
-def _backsolve(
-    f: VectorField,
-    task: Task,
-    flat: Tensor,
-    exact: Tensor,
-    y0: Tensor,
-    n_f_evals_backward: Tensor,
-) -> tuple[Tensor, Counts]:
-    clock = task.clock._replace(t0=task.clock.t0.detach())
-    detached = task._replace(clock=clock)
-    start = clock.t0.to(clock.dtype)
-    tensors = tensors_behind(f, start, y0) if torch.is_grad_enabled() else []
-    report: dict[str, Counts] = {}
-    ys = Backsolve.apply(report, n_f_evals_backward, detached, flat, exact, *tensors)
-    return ys, report["counts"]
 
 
 def _flattened(f: VectorField, y0: Tensor) -> Field:

@@ -41,8 +41,8 @@ class Stats(NamedTuple):
     n_f_evals : Tensor
         Evaluations of the vector field in the forward solve.
     n_f_evals_backward : Tensor
-        Evaluations in the backward solve of ``adjoint="backsolve"``, filled in by ``backward``;
-        zero for other gradients.
+        Evaluations by "replay" and "backsolve" in the backward pass, which fills them in; zero for
+        "direct", which evaluates nothing again.
     """
 
     n_steps: Tensor

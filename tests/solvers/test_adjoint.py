@@ -9,7 +9,7 @@ from torch import nn
 
 from latentode.solvers import METHODS, SolverError, odeint
 
-ADJOINTS = ("direct", "backsolve")
+ADJOINTS = ("direct", "replay", "backsolve")
 TIGHT = {"rtol": 1e-10, "atol": 1e-10}
 
 
@@ -159,6 +159,33 @@ def test_a_global_tensor_gets_its_gradient(adjoint):
     assert gradient.item() == pytest.approx(-math.exp(-0.5), rel=1e-8)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("direction", [1.0, -1.0])
+def test_replay_gives_the_numbers_of_direct(method, direction, field):
+    y0, ts = problem(direction)
+    y0.data[2] *= 10  # one sample that needs more steps, and has some rejected
+    options = {} if METHODS[method].error else {"step_size": 0.1}
+    direct, replay = (
+        gradients(
+            field, y0, ts, list(field.parameters()), method=method, adjoint=adjoint, **options
+        )
+        for adjoint in ("direct", "replay")
+    )
+    for x, y in zip(direct, replay, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12 * float(x.abs().max()))
+
+
+@pytest.mark.parametrize("adjoint", ADJOINTS)
+def test_only_the_start_asked_for_gives_the_start_its_gradient(adjoint, field):
+    y0 = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    ts = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
+    got = torch.autograd.grad(
+        odeint(field, y0, ts, adjoint=adjoint).ys.sum(), [y0, ts], allow_unused=True
+    )
+    assert torch.equal(got[0], torch.full_like(y0, 2.0))
+    assert got[1] is None or adjoint == "backsolve" or not got[1].any()
+
+
 def saved_bytes(adjoint, n_periods, field):
     """Count what autograd keeps for the backward pass of a solve."""
     total = []
@@ -174,12 +201,24 @@ def saved_bytes(adjoint, n_periods, field):
     return sum(total)
 
 
-def test_the_memory_of_backsolve_does_not_grow_with_the_steps(field):
+def test_autograd_remembers_nothing_of_the_steps_but_in_direct(field):
     assert saved_bytes("backsolve", 100, field) == saved_bytes("backsolve", 1, field)
     assert saved_bytes("direct", 100, field) > 10 * saved_bytes("direct", 1, field)
+    assert saved_bytes("replay", 100, field) == saved_bytes("replay", 1, field)
 
 
-def test_backsolve_reports_its_evaluations(field):
+@pytest.mark.parametrize("adjoint", ["replay", "backsolve"])
+def test_their_forward_solve_keeps_no_stages(adjoint, field, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("steps were kept")
+
+    monkeypatch.setattr("latentode.solvers.solve._solve_keeping", refuse)
+    y0, ts = problem()
+    loss(odeint(field, y0, ts, adjoint=adjoint).ys).backward()
+
+
+@pytest.mark.parametrize(("adjoint", "besides"), [("replay", 0), ("backsolve", 5)])
+def test_evaluations_of_the_backward_pass_are_counted(adjoint, besides, field):
     y0, ts = problem()
     calls = []
 
@@ -187,12 +226,12 @@ def test_backsolve_reports_its_evaluations(field):
         calls.append(None)
         return field(t, y)
 
-    solution = odeint(counted, y0[:1], ts[:1], adjoint="backsolve")
+    solution = odeint(counted, y0[:1], ts[:1], adjoint=adjoint)
     assert solution.stats.n_f_evals_backward.tolist() == [0]
     calls.clear()
     solution.ys.sum().backward()
-    # Besides the solve, the field is read once at each time asked for, for its gradient.
-    assert solution.stats.n_f_evals_backward.tolist() == [len(calls) - ts.shape[1]]
+    # Besides its solve, backsolve reads the field at each of the 5 times, for their gradients.
+    assert solution.stats.n_f_evals_backward.tolist() == [len(calls) - besides]
 
 
 def test_direct_can_be_differentiated_twice():
@@ -205,10 +244,11 @@ def test_direct_can_be_differentiated_twice():
     assert second.item() == pytest.approx(2 * 0.5 / (1 - 0.2) ** 3, rel=1e-6)
 
 
-def test_backsolve_refuses_to_be_differentiated_twice():
+@pytest.mark.parametrize("adjoint", ["replay", "backsolve"])
+def test_the_others_refuse_to_be_differentiated_twice(adjoint):
     y0 = torch.tensor([[0.4]], dtype=torch.float64, requires_grad=True)
     ts = torch.tensor([0.0, 0.5], dtype=torch.float64)
-    end = odeint(lambda t, y: y**2, y0, ts, adjoint="backsolve").ys[0, 1, 0]
+    end = odeint(lambda t, y: y**2, y0, ts, adjoint=adjoint).ys[0, 1, 0]
     with pytest.raises(RuntimeError, match=r"no second derivative: use adjoint=direct"):
         torch.autograd.grad(end, y0, create_graph=True)
 

@@ -1,0 +1,156 @@
+"""The continuous adjoint: a gradient by one solve backward in time."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentode.solvers.loop import Counts, Problem, Tried, march, start
+from latentode.solvers.solution import SolverError
+from latentode.solvers.solve import Task, problem_for, solve
+
+
+class Backsolve(torch.autograd.Function):
+    """The continuous adjoint: gradients by one solve backward in time, without stored steps.
+
+    With a(t) = dL/dy(t), it solves ``da/dt = -a^T df/dy`` from the last time to the first,
+    adding dL/dy(t_j) at each time asked for, and gathers ``dL/dtheta = int a^T df/dtheta dt`` on
+    the way. The state is solved backward along with it, from its stored value at every t_j.
+
+    Steps are chosen by the error of (y, a) alone: the integral for theta steers nothing (Kidger,
+    Chen and Lyons 2021, "Hey, that's not an ODE"), and each sample's a is scaled to size 1, so
+    that the tolerances mean the same for small gradients as for large ones.
+
+    References
+    ----------
+    Chen, Rubanova, Bettencourt and Duvenaud (2018), Neural Ordinary Differential Equations,
+    algorithm 1 and appendix B; for the times, its eqs. (50) to (52).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        report: dict[str, Counts],
+        evals_backward: Tensor,
+        task: Task,
+        y0: Tensor,
+        ts: Tensor,
+        *tensors: Tensor,
+    ) -> Tensor:
+        """Solve for the states at ts (B, T), from y0 (B, D)."""
+        with torch.no_grad():
+            ys, report["counts"], _ = solve(task, y0, ts, keep_steps=False)
+        ctx.task, ctx.evals_backward = task, evals_backward
+        ctx.save_for_backward(ts, ys, *tensors)
+        return ys
+
+    @staticmethod
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Give dL/dy0, dL/dts and dL/dtheta from dL/dys (B, T, D)."""
+        if torch.is_grad_enabled():  # create_graph=True: this gradient would have no graph
+            raise RuntimeError("adjoint=backsolve has no second derivative: use adjoint=direct.")
+        if not bool(grad_ys.isfinite().all()):
+            raise FloatingPointError("the gradient of the loss for the states is not finite.")
+        ts, ys, *tensors = ctx.saved_tensors
+        sweep = _Sweep(ctx.task, tensors, ctx.evals_backward)
+        grad_ts = torch.zeros_like(ts)
+        adj = grad_ys[:, -1]
+        for j in range(ts.shape[1] - 1, 0, -1):
+            f_j = ctx.task.f(ts[:, j].to(ctx.task.clock.dtype), ys[:, j])
+            grad_ts[:, j] = _inner(grad_ys[:, j], f_j)
+            adj = sweep.back(adj, ys[:, j], ts[:, j], ts[:, j - 1])
+            if j == 1:
+                f_0 = ctx.task.f(ts[:, 0].to(ctx.task.clock.dtype), ys[:, 0])
+                grad_ts[:, 0] = -_inner(adj, f_0)
+            adj = adj + grad_ys[:, j - 1]
+        return None, None, None, adj, grad_ts, *sweep.gradients
+
+
+class _Sweep:
+    """One backward solve of (y, a), interval by interval, and the integral for theta."""
+
+    def __init__(self, task: Task, tensors: list[Tensor], n_f_evals: Tensor) -> None:
+        self.task = task
+        self.tensors = tensors
+        self.gradients = [torch.zeros_like(tensor) for tensor in tensors]
+        self.n_f_evals = n_f_evals
+        self._dt: Tensor | None = None
+        self._stages: list[tuple[Tensor, Tensor]] = []
+
+    def back(self, adj: Tensor, y: Tensor, t: Tensor, t_before: Tensor) -> Tensor:
+        """Carry a = adj (B, D) from times t (B,), with state y (B, D), to t_before (B,)."""
+        clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign)
+        size = torch.linalg.vector_norm(adj, dim=1) / adj.shape[1] ** 0.5
+        size = size.where(size > 0, 1.0)
+        both = torch.cat([y, adj / size[:, None]], dim=1)
+        # The field is not evaluated before the first time, where it need not exist.
+        options = self.task.options._replace(clip_end=True)
+        if self._dt is not None:  # go on with the step size of the interval before
+            options = options._replace(first_step=self._dt)
+        problem = problem_for(Task(self._field, self.task.tableau, clock, options), both)
+        s_end = clock.since_start(t_before[:, None])[:, 0]
+        weight = self.task.clock.sign * size
+        try:
+            position, counts = start(problem, torch.zeros_like(clock.t0), both)
+            position, counts = march(
+                problem,
+                position,
+                counts,
+                s_end,
+                lambda tried: self._gather(problem, tried, weight),
+            )
+        except SolverError as error:
+            raise SolverError(
+                f"solving backward for the gradient: {error} The equation may be stable in one "
+                "direction of time only: use adjoint=direct.",
+                sample=error.sample,
+                t=error.t,
+            ) from error
+        self._dt = position.dt
+        # One evaluation more for the first stage of each step, by `_gather`.
+        self.n_f_evals += counts.evals + counts.tried
+        return position.y[:, adj.shape[1] :] * size[:, None]
+
+    def _field(self, t: Tensor, both: Tensor) -> Tensor:
+        """Give d(y, a)/dt = (f, -a^T df/dy), and remember the graph of f for `_gather`."""
+        y, adj = (part.detach() for part in both.chunk(2, dim=1))
+        with torch.enable_grad():
+            y = y.requires_grad_()
+            k = self.task.f(t, y)
+        self._stages.append((k, adj))
+        if not k.requires_grad:
+            return torch.cat([k, torch.zeros_like(adj)], dim=1)
+        (pull,) = torch.autograd.grad(k, y, -adj, retain_graph=True, allow_unused=True)
+        return torch.cat([k.detach(), torch.zeros_like(adj) if pull is None else pull], dim=1)
+
+    def _gather(self, problem: Problem, tried: Tried, weight: Tensor) -> None:
+        """Add the step's part of int a^T df/dtheta dt, by the quadrature of the method itself."""
+        weights = problem.method.a[-1]
+        stages = self._stages[-len(weights) :]  # those of this step, after its first
+        self._stages = []
+        if not self.tensors:
+            return
+        problem.field(problem.clock.time_for_field(tried.before.s), tried.before.y)
+        stages = self._stages + stages[:-1]
+        self._stages = []
+        each = (weight * tried.dt * tried.accepted)[:, None].to(tried.before.y.dtype)
+        terms = [
+            (k, b * each * adj)
+            for b, (k, adj) in zip(weights, stages, strict=True)
+            if k.requires_grad
+        ]
+        if not terms:
+            return
+        outputs, cotangents = zip(*terms, strict=True)
+        # The graph of f may go on into one that is not ours, as behind a global: keep that.
+        parts = torch.autograd.grad(
+            outputs, self.tensors, cotangents, allow_unused=True, retain_graph=True
+        )
+        for total, part in zip(self.gradients, parts, strict=True):
+            if part is not None:
+                total += part
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Give the real inner product of each row, of shape (B,)."""
+    return (a.conj() * b).real.sum(dim=1) if a.is_complex() else (a * b).sum(dim=1)
