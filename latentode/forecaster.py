@@ -307,10 +307,14 @@ class LatentODEForecaster(BaseEstimator):
 
         Parameters
         ----------
-        at, horizon, step, context
+        at : time, sequence of times, or DataFrame
             As in `predict`.
         quantiles : sequence of float, default=(0.1, 0.5, 0.9)
             Probabilities, each above 0 and below 1.
+        horizon, step : Timedelta, str or number, optional
+            As in `predict`.
+        context : DataFrame, optional
+            As in `predict`.
 
         Returns
         -------

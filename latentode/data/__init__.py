@@ -1,7 +1,16 @@
 """From a data frame to padded batches."""
 
-from latentode.data.batch import Batch, Parts, RowRange, gather_batch, gather_context
-from latentode.data.frame import FrameError, LatentODEWarning, Schema, infer_schema
+from latentode.data.batch import (
+    Batch,
+    Parts,
+    RowRange,
+    gather_batch,
+    gather_context,
+    in_float64,
+)
+from latentode.data.columns import Schema
+from latentode.data.errors import FrameError, LatentODEWarning
+from latentode.data.frame import infer_schema
 from latentode.data.panel import (
     Panel,
     check_time_span,
@@ -30,6 +39,7 @@ __all__ = [
     "first_rows",
     "gather_batch",
     "gather_context",
+    "in_float64",
     "infer_schema",
     "query_at",
     "query_horizon",

@@ -5,24 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latentode.data.frame import (
-    ONE_SERIES,
-    FrameError,
-    Place,
-    Rows,
-    Schema,
-    canonical,
-    convert_times,
-    count,
-    open_frame,
-    place_of,
-    plainly,
-    read_ids,
-    read_numbers,
-    read_times,
-    require_columns,
-    times_as_column,
-)
+from latentode.data.columns import Schema
+from latentode.data.errors import FrameError, Place, count, plainly
+from latentode.data.rows import Rows, open_frame, place_of, require_columns
+from latentode.data.times import convert_times, read_times, times_as_column
+from latentode.data.values import ONE_SERIES, canonical, read_ids, read_numbers
 
 __all__ = ["Panel", "check_time_span", "drop_empty_rows", "select_series", "to_panel"]
 
@@ -176,7 +163,7 @@ def check_time_span(panel: Panel) -> None:
     >>> df = pd.DataFrame({"id": ["a", "b"], "t": [7, 7], "y": [0.1, 0.2]})
     >>> check_time_span(to_panel(df, infer_schema(df)))
     Traceback (most recent call last):
-    latentode.data.frame.FrameError: time column 't' is 7 in all 2 rows: there is no change ...
+    latentode.data.errors.FrameError: time column 't' is 7 in all 2 rows: there is no change ...
     """
     if panel.times.min() != panel.times.max():
         return

@@ -8,26 +8,11 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from latentode.data.frame import (
-    INT64,
-    ONE_SERIES,
-    UNITS,
-    FrameError,
-    Place,
-    Rows,
-    Schema,
-    canonical,
-    convert_times,
-    mend,
-    name_rows,
-    open_frame,
-    place_of,
-    plainly,
-    read_ids,
-    read_times,
-    require_columns,
-    times_as_column,
-)
+from latentode.data.columns import Schema
+from latentode.data.errors import FrameError, Place, mend, name_rows, plainly
+from latentode.data.rows import Rows, open_frame, place_of, require_columns
+from latentode.data.times import INT64, UNITS, convert_times, read_times, times_as_column
+from latentode.data.values import ONE_SERIES, canonical, read_ids
 
 __all__ = ["Query", "query_at", "query_horizon"]
 

@@ -98,8 +98,10 @@ class SeriesDataModule(lightning.LightningDataModule):
     ----------
     df : DataFrame
         One row an observation, NaN where a variable was not measured then.
-    id_col, time_col, target_cols
-        Columns of the series, of the time and of the values; by default recognised by name.
+    id_col, time_col : Hashable, optional
+        Columns of the series and of the time; by default recognised by name.
+    target_cols : Hashable or list, optional
+        Columns of the values; by default every other column of numbers.
     objective : {"forecast", "elbo"}, default="forecast"
         What a model is asked in training: what follows a cut drawn at random in each series, or
         the very rows that it reads.

@@ -52,8 +52,12 @@ class LatentODE(lightning.LightningModule):
         Highest learning rate of the cycle.
     weight_decay : float, default=0.01
         Decay of the weight matrices.
-    method, rtol, atol, adjoint
-        How to solve and to differentiate; see `odeint`.
+    method : str, default="tsit5"
+        Solver; see `odeint`.
+    rtol, atol : float, default=1e-3
+        Its tolerances.
+    adjoint : {"direct", "replay", "backsolve"}, default="direct"
+        How to differentiate it.
 
     References
     ----------

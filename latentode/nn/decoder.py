@@ -47,8 +47,8 @@ class GaussianDecoder(nn.Module):
         self.residual = Residual(n_features) if residual else None
         if residual:  # what the latent state has to add is small at first
             with torch.no_grad():
-                self.head.weight *= 0.3
-                self.head.bias *= 0.3
+                self.head.weight.mul_(0.3)
+                self.head.bias.mul_(0.3)
 
     def forward(self, z: Tensor, ts: Tensor, known: Summary | None) -> Normal:
         """Give p(x | z) with batch shape (B, P, D).

@@ -47,9 +47,9 @@ def odeint(
         Times at which to give the state, shared or per sample. Each row rises or falls; times may
         repeat, so that a short row is padded with its last time. Given in float64, times of any
         size keep their full precision, whatever the precision of the state.
-    method : {"tsit5", "dopri5", "rk4", "euler"}, default="tsit5"
-        Runge-Kutta method. The first two choose their steps by the tolerances, the last two need
-        a ``step_size``.
+    method : str, default="tsit5"
+        Runge-Kutta method: "tsit5", "dopri5", "bosh3", "heun" or "ralston", which choose their
+        steps by the tolerances, or "rk4", "midpoint" or "euler", which need a ``step_size``.
     rtol, atol : float, default=1e-4 and 1e-6
         The error of a step is kept below ``atol + rtol * abs(y)``, root-mean-square over the
         entries of one sample.

@@ -72,6 +72,47 @@ EULER = Tableau(
     dense=(_row("1"), _row("0")),
 )
 
+# Runge (1895). The dense weights of the methods of order 2 are the parabolas that satisfy the
+# conditions of order 2 at every theta.
+MIDPOINT = Tableau(
+    name="midpoint",
+    order=2,
+    c=_row("0 1/2 1"),
+    a=((), *_rows("1/2; 0 1")),
+    error=None,
+    dense=_rows("1 -1; 0 1; 0 0"),
+)
+
+# Heun (1900), with Euler's method inside it.
+HEUN = Tableau(
+    name="heun",
+    order=2,
+    c=_row("0 1 1"),
+    a=((), *_rows("1; 1/2 1/2")),
+    error=_row("-1/2 1/2 0"),
+    dense=_rows("1 -1/2; 0 1/2; 0 0"),
+)
+
+# Ralston (1962), Math. Comp. 16, the smallest bound of the error, with Euler's method inside it.
+RALSTON = Tableau(
+    name="ralston",
+    order=2,
+    c=_row("0 2/3 1"),
+    a=((), *_rows("2/3; 1/4 3/4")),
+    error=_row("-3/4 3/4 0"),
+    dense=_rows("1 -3/4; 0 3/4; 0 0"),
+)
+
+# Bogacki and Shampine (1989), Appl. Math. Lett. 2.
+BOSH3 = Tableau(
+    name="bosh3",
+    order=3,
+    c=_row("0 1/2 3/4 1"),
+    a=((), *_rows("1/2; 0 3/4; 2/9 1/3 4/9")),
+    error=_row("-5/72 1/12 1/9 -1/8"),
+    dense=_hermite(_row("2/9 1/3 4/9")),
+)
+
 # Kutta (1901); Hairer, Norsett and Wanner I, table II.1.2.
 RK4 = Tableau(
     name="rk4",
@@ -144,4 +185,7 @@ TSIT5 = Tableau(
         """),
 )
 
-METHODS = {tableau.name: tableau for tableau in (EULER, RK4, DOPRI5, TSIT5)}
+METHODS = {
+    tableau.name: tableau
+    for tableau in (EULER, MIDPOINT, HEUN, RALSTON, BOSH3, RK4, DOPRI5, TSIT5)
+}

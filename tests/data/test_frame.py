@@ -1,31 +1,12 @@
 import datetime as dt
-import pickle
-import re
-from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from latentode.data.frame import (
-    FrameError,
-    LatentODEWarning,
-    Schema,
-    canonical,
-    convert_times,
-    infer_schema,
-    open_frame,
-    place_of,
-    read_times,
-    times_as_column,
-)
-from latentode.data.panel import to_panel
+from latentode.data import FrameError, LatentODEWarning, Schema, infer_schema, to_panel
 
-ROOT = Path(__file__).parents[2]
 STAMPS = ["2024-01-01 00:00", "2024-01-01 07:13", "2024-01-04", "2024-01-05 01:01", "2024-02-01"]
 PARIS = "Europe/Paris"
 
@@ -43,12 +24,6 @@ def objects(*values):
 
 def read(df, **names):
     return to_panel(df, infer_schema(df, **names))
-
-
-def times_of(values):
-    df = pd.DataFrame({"time": values})
-    rows = open_frame(df, id_col=None, time_col="time")
-    return read_times(df["time"], place_of(rows, "time", "time column"))
 
 
 def paste(error, df):
@@ -156,221 +131,6 @@ def test_a_text_column_that_groups_rows_is_named_where_there_is_no_id():
         assert infer_schema(df).id_col is None
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_datetimes_are_exact_integers_in_their_own_unit(unit):
-    times = times_of(np.array(["2024-01-01", "2024-01-02"], f"M8[{unit}]"))
-    assert times.unit == unit
-    assert np.diff(times.values) == np.timedelta64(1, "D").astype(f"m8[{unit}]").astype(int)
-
-
-@given(
-    st.lists(st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)), min_size=1),
-    st.sampled_from(["objects", "M8[us]"]),
-)
-def test_any_year_survives_reading_and_giving_back(stamps, kind):
-    column = np.array(stamps, "M8[us]") if kind == "M8[us]" else objects(*stamps)
-    times = times_of(column)
-    schema = Schema(None, "time", ("y",), times.kind, times.unit, times.zone, ())
-    assert list(times_as_column(times.values, schema)) == list(map(pd.Timestamp, stamps))
-
-
-@given(st.lists(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)), min_size=1))
-def test_a_zone_changes_how_times_are_shown_and_not_what_they_are(stamps):
-    utc = pd.Series(np.array(stamps, "M8[us]")).dt.tz_localize("UTC")
-    for zone in (PARIS, "UTC+05:30", "America/St_Johns"):
-        there = times_of(utc.dt.tz_convert(zone))
-        np.testing.assert_array_equal(there.values, times_of(utc).values)
-        assert there.zone == zone
-
-
-def test_the_two_hours_that_the_clock_shows_twice_are_kept_apart():
-    hours = pd.date_range("2024-10-27 00:00", periods=2, freq="h", tz="UTC", unit="s").tz_convert(
-        PARIS
-    )
-    df = pd.DataFrame({"time": hours, "y": [1.0, 2.0]})
-    assert str(hours[0])[:19] == str(hours[1])[:19]
-    assert np.diff(read(df).times) == 3600
-
-
-ODD_TIMES = {
-    "dates": ([dt.date(2024, 1, 1), dt.date(3000, 1, 3)], [1704067200, 32503852800], "s"),
-    "datetimes": (
-        objects(dt.datetime(1970, 1, 1), dt.datetime(1970, 1, 2)),
-        [0, 86400 * 10**6],
-        "us",
-    ),
-    "datetimes with a zone": (
-        objects(*(dt.datetime(1970, 1, day, tzinfo=dt.UTC) for day in (1, 2))),
-        [0, 86400 * 10**6],
-        "us",
-    ),
-    "numpy scalars": (objects(np.datetime64(1, "s"), np.datetime64(2, "ns")), [10**9, 2], "ns"),
-    "months": (pd.PeriodIndex(["1970-01", "1970-02"], freq="M"), [0, 31 * 86400], "s"),
-    "far months": (
-        pd.PeriodIndex(["3000-01", "3000-02"], freq="M"),
-        [32503680000, 32506358400],
-        "s",
-    ),
-    "period objects": (
-        objects(*pd.PeriodIndex(["1970-01-02", "1970-01-01"], freq="D")),
-        [86400, 0],
-        "s",
-    ),
-    "fine periods": (pd.PeriodIndex(["1970-01-01 00:00:00.001"], freq="ms"), [1], "ms"),
-    "timedeltas": (pd.to_timedelta([1, 2], unit="s").as_unit("ms"), [1000, 2000], "ms"),
-    "timedelta objects": (objects(dt.timedelta(1), dt.timedelta(2)), [86400, 172800], None),
-    "integers": ([3, 1], [3, 1], None),
-    "epoch seconds": (np.array([1_700_000_000, 1_700_000_001]), None, None),
-    "unsigned": (np.array([3, 1], "uint8"), [3, 1], None),
-    "nullable integers": (pd.array([2**62 + 1, 1], "Int64"), [2**62 + 1, 1], None),
-    "integer objects": (objects(2**62 + 1, np.int32(1)), [2**62 + 1, 1], None),
-    "floats": (np.array([0.5, 1e9], "float32"), [0.5, 1e9], None),
-    "nullable floats": (pd.array([0.5, 1.5], "Float64"), [0.5, 1.5], None),
-    "float objects": (objects(1, 2.5), [1.0, 2.5], None),
-    "sparse": (pd.arrays.SparseArray([1, 2]), [1, 2], None),
-}
-
-
-@pytest.mark.parametrize("kind", ODD_TIMES)
-def test_times_of_any_honest_type_are_read_exactly(kind):
-    column, expected, unit = ODD_TIMES[kind]
-    times = times_of(column)
-    if kind == "timedelta objects":  # pandas 2 keeps them in ns, pandas 3 in us
-        times = times._replace(values=times.values // {"us": 10**6, "ns": 10**9}[times.unit])
-    elif unit is not None:
-        assert times.unit == unit
-    expected = column if expected is None else expected
-    np.testing.assert_array_equal(times.values, expected)
-    assert times.values.dtype in {np.dtype("int64"), np.dtype("float64")}
-
-
-@pytest.mark.parametrize(
-    ("zone", "name"),
-    [
-        (dt.timezone(dt.timedelta(hours=1), "CET"), "UTC+01:00"),
-        (dt.timezone(dt.timedelta(hours=1, seconds=7)), "UTC"),
-        (dt.UTC, "UTC"),
-    ],
-)
-def test_a_zone_that_pandas_cannot_look_up_is_given_back_as_utc(zone, name):
-    stamp = dt.datetime(2024, 1, 1, tzinfo=zone)
-    times = times_of(objects(stamp))
-    schema = Schema(None, "time", ("y",), times.kind, times.unit, times.zone, ())
-    assert times.zone == name
-    assert times_as_column(times.values, schema).iloc[0] == stamp
-
-
-@given(
-    st.integers(-(2**40), 2**40),
-    st.sampled_from(["datetime", "timedelta"]),
-    st.permutations(["s", "ms", "us", "ns"]),
-)
-def test_units_are_converted_exactly_or_refused(tick, kind, units):
-    have, want = units[:2]
-    code = "M8" if kind == "datetime" else "m8"
-    exact = np.array([tick]).view(f"{code}[{have}]")
-    schema = Schema(None, "time", ("y",), kind, want, None, ())
-    place = place_of(
-        open_frame(pd.DataFrame({"time": exact}), id_col=None, time_col="time"), "time", "time"
-    )
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-    wanted, rest = divmod(tick * per_second[want], per_second[have])
-    if rest == 0 and abs(wanted) < 2**63:
-        assert convert_times(times_of(exact), schema, place) == wanted
-        return
-    with pytest.raises(FrameError) as caught:
-        convert_times(times_of(exact), schema, place)
-    assert caught.value.code == ("E-TIME-UNIT" if rest else "E-TIME-RANGE")
-
-
-IDS = {
-    "integers and text": (objects(1, "1", 1, "1", 2), (1, 2, "1")),
-    "tuples": (objects(*[("a", 1), ("b", 2), ("a", 1), ("b", 2), ("b", 10)]), None),
-    "categories with unused levels": (pd.Categorical(list("babab"), list("cba")), ("a", "b")),
-    "nullable integers": (pd.array([2, 1, 2, 1, 3], "Int64"), (1, 2, 3)),
-    "floats": ([0.5, 0.25, 0.5, 0.25, 7.0], (0.25, 0.5, 7.0)),
-    "bools": ([True, False, True, False, True], (False, True)),
-    "stamps": (pd.to_datetime(["2024-01-02", "2024-01-01"] * 2 + ["2024-01-03"]), None),
-    "sparse": (pd.arrays.SparseArray([1, 0, 1, 0, 2]), (0, 1, 2)),
-    "numpy scalars": (objects(*np.array([3, 1, 3, 1, 2])), (1, 2, 3)),
-}
-
-
-@pytest.mark.parametrize("kind", IDS)
-def test_ids_of_any_type_are_told_apart_and_sorted(kind):
-    column, expected = IDS[kind]
-    panel = read(visits(id=column))
-    assert panel.ids == (tuple(sorted(set(column))) if expected is None else expected)
-    assert not any(isinstance(key, np.generic) for key in panel.ids)
-
-
-@given(st.permutations([1, "1", 2.5, ("a", 1), frozenset({1}), frozenset({2}), None]))
-def test_the_order_of_ids_depends_on_the_ids_alone(ids):
-    assert canonical(ids) == canonical(ids[::-1])
-    assert canonical(ids[4:]) == canonical(ids[:3:-1])
-
-
-VALUES = {
-    "small integers": np.array([1, 2, 3, 4, 5], "int8"),
-    "nullable integers": pd.array([1, None, 3, 4, 5], "Int64"),
-    "nullable floats": pd.array([1, None, 3, 4, 5], "Float32"),
-    "objects of numbers": objects(1, None, 3.0, Decimal(4), np.int64(5)),
-    "sparse": pd.arrays.SparseArray([1, np.nan, 3, 4, 5]),
-    "one number in five": [np.nan, np.nan, 3, np.nan, np.nan],
-    "constant": [7, 7, 7, 7, 7],
-    "far away": [1e9, 1e9 + 1, 1e9, 1e9, 1e9],
-}
-
-
-@pytest.mark.parametrize("kind", VALUES)
-def test_numbers_of_any_dtype_become_floats_with_nan_for_missing(kind):
-    column = VALUES[kind]
-    expected = [np.nan if pd.isna(value) else float(value) for value in column]
-    values = read(visits(y=column)).values
-    np.testing.assert_array_equal(values[:, 0], expected)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "unit"),
-    [("timestamp[us, tz=UTC]", "us"), ("timestamp[s]", "s"), ("date32[day]", "s")],
-)
-def test_arrow_columns_are_read_where_pyarrow_is_there(dtype, unit):
-    pytest.importorskip("pyarrow")
-    days = pd.date_range("1970-01-02", periods=5, tz="UTC" if "UTC" in dtype else None)
-    df = visits(time=pd.Series(days).astype(f"{dtype}[pyarrow]"))
-    panel = read(df.astype({"id": "string[pyarrow]", "y": "int8[pyarrow]"}))
-    assert panel.schema.time_unit == unit
-    np.testing.assert_array_equal(
-        panel.times, np.arange(1, 6) * 86400 * 10 ** (6 * (unit == "us"))
-    )
-    np.testing.assert_array_equal(panel.values[:, 0], np.arange(5.0))
-
-
-def test_polars_frames_are_read_without_pyarrow():
-    df = visits(y=[1.0, None, 3.0, 4.0, 5.0], note="x")
-    columns = {
-        "id": pl.Series(df["id"].tolist(), dtype=pl.Categorical),
-        "time": pl.Series(df["time"].tolist()).dt.replace_time_zone(PARIS),
-        "y": pl.Series([1, None, 3, 4, 5]),
-        "note": pl.Series(["x"] * 5),
-    }
-    panel = read(pl.DataFrame(columns))
-    expected = read(df.assign(time=df["time"].dt.as_unit("us").dt.tz_localize(PARIS)))
-    assert panel.schema == expected.schema
-    np.testing.assert_array_equal(panel.times, expected.times)
-    np.testing.assert_array_equal(panel.values, expected.values)
-
-
-def test_what_is_no_frame_is_a_type_error_that_helps():
-    with pytest.raises(
-        TypeError, match=r"one row for each observation, got ndarray\. From arrays"
-    ):
-        infer_schema(np.zeros((3, 2)))
-    with pytest.raises(TypeError, match=r"got LazyFrame\. Call \.collect\(\)"):
-        infer_schema(pl.LazyFrame({"y": [1]}))
-
-
-NO_ID = visits().rename(columns={"id": "shop"})
 TWICE = visits(time=pd.to_datetime(["2024-01-01"] * 2 + ["2024-01-04"] * 3))
 
 # code, frame, arguments, words of the message; the fix is run, and reading must then succeed.
@@ -645,22 +405,3 @@ def test_what_cannot_be_mended_in_the_frame_is_refused_and_told(case):
     assert caught.value.code == code
     assert words in str(caught.value)
     assert "\nFix: " in str(caught.value)
-
-
-def test_an_error_survives_the_way_between_processes():
-    error = FrameError("E-X", "what", "fix")
-    again = pickle.loads(pickle.dumps(error))
-    assert (again.code, str(again)) == ("E-X", "what\nFix: fix  [E-X]")
-    assert isinstance(again, ValueError)
-
-
-def test_the_page_explains_every_error_and_no_other():
-    page = (ROOT / "docs" / "the-frame.md").read_text(encoding="utf-8")
-    folder = ROOT / "latentode" / "data"
-    source = "".join(
-        (folder / f"{name}.py").read_text("utf-8") for name in ("frame", "panel", "query")
-    )
-    code = r"E-[A-Z]+(?:-[A-Z]+)?\b"
-    roles = {f"E-{role}-{end}" for role in ("ID", "TIME", "TARGET") for end in ("COL", "AMBIG")}
-    raised = set(re.findall(f'"({code})"', source)) - {"E-ID", "E-TIME", "E-TARGET"} | roles
-    assert set(re.findall(rf"^\| `({code})`", page, re.MULTILINE)) == raised

@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentode.data.frame import FrameError, Schema, infer_schema
-from latentode.data.panel import check_time_span, drop_empty_rows, select_series, to_panel
+from latentode.data import (
+    FrameError,
+    Schema,
+    check_time_span,
+    drop_empty_rows,
+    infer_schema,
+    select_series,
+    to_panel,
+)
 
 PARIS = "Europe/Paris"
 KEYS = st.one_of(

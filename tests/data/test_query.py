@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentode.data.frame import FrameError, Schema
-from latentode.data.query import query_at, query_horizon
+from latentode.data import FrameError, Schema, query_at, query_horizon
 
 PARIS = "Europe/Paris"
 NAIVE = Schema("id", "ds", ("y",), "datetime", "us", None, ())

@@ -50,11 +50,11 @@ def gradients(f, y0, ts, parameters, **options):
 
 
 def steps_for(method):
-    return {"step_size": 0.02} if METHODS[method].error is None else TIGHT
+    return TIGHT if METHODS[method].order == 5 else {"step_size": 0.02}
 
 
 @pytest.mark.parametrize("adjoint", ADJOINTS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["euler", "rk4", "dopri5", "tsit5"])
 @pytest.mark.parametrize("direction", [1.0, -1.0])
 def test_gradients_match_finite_differences(adjoint, method, direction, field):
     y0, ts = problem(direction)

@@ -7,8 +7,8 @@ import torch
 
 from latentode.solvers import METHODS, SolverError, odeint
 
-FIXED = ("euler", "rk4")
-ADAPTIVE = ("dopri5", "tsit5")
+ADAPTIVE = ("bosh3", "dopri5", "tsit5")
+PAIRS = [name for name, tableau in METHODS.items() if tableau.error]
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
 
@@ -32,7 +32,8 @@ def swings():
 
 
 def steps_for(method):
-    return {"step_size": 0.01 if method == "euler" else 0.03} if method in FIXED else {}
+    """Give steps small enough for a method that does not choose its own, or only short ones."""
+    return {} if method in ADAPTIVE else {"step_size": 0.01 if method == "euler" else 0.03}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -47,8 +48,8 @@ def steps_for(method):
 def test_it_gives_the_exact_solution(method, field, y0, exact):
     ts = torch.linspace(0, 3, 20, dtype=torch.float64)
     start = torch.full((1, 1), y0, dtype=torch.float64)
-    ys = odeint(field, start, ts, method=method, rtol=1e-9, atol=1e-9, **steps_for(method)).ys
-    error = 0.05 if method == "euler" else 1e-7
+    ys = odeint(field, start, ts, method=method, rtol=1e-8, atol=1e-8, **steps_for(method)).ys
+    error = {"euler": 0.05, "midpoint": 1e-3, "heun": 1e-3, "ralston": 1e-3}.get(method, 1e-7)
     torch.testing.assert_close(ys[0, :, 0], exact(ts), rtol=0, atol=error)
 
 
@@ -66,18 +67,19 @@ def test_the_error_of_fixed_steps_shrinks_with_the_order(method, swings):
     assert slope == pytest.approx(METHODS[method].order, abs=0.2)
 
 
-@pytest.mark.parametrize("method", ADAPTIVE)
+@pytest.mark.parametrize("method", PAIRS)
 def test_the_error_is_proportional_to_the_tolerance(method, swings):
     y0, ts = swings
-    exact = odeint(swing, y0, ts, method=method, rtol=1e-13, atol=1e-13).ys
-    tolerances = [10.0**-n for n in range(4, 11)]
+    exact = odeint(swing, y0, ts, method="dopri5", rtol=1e-13, atol=1e-13).ys
+    order = METHODS[method].order
+    tolerances = [10.0**-n for n in range(3, 7 if order == 2 else 9)]
     errors = torch.tensor([
         float((odeint(swing, y0, ts, method=method, rtol=x, atol=x).ys - exact).abs().max())
         for x in tolerances
     ])
     assert (errors / torch.tensor(tolerances)).max() < 30
-    decades = math.log10(errors[0] / errors[-1])
-    assert 0.7 < decades / 6 < 1.4
+    slope = math.log10(errors[0] / errors[-1]) / (len(tolerances) - 1)
+    assert 0.7 < slope < 1.4
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,7 +152,7 @@ def test_shared_times_are_those_times_for_every_sample(method, swings):
     assert torch.equal(shared, own)
 
 
-@pytest.mark.parametrize("method", ADAPTIVE)
+@pytest.mark.parametrize("method", ["dopri5", "tsit5"])
 def test_time_runs_backward_as_well(method, swings):
     y0, ts = swings
     there = odeint(swing, y0, ts, method=method, **TIGHT).ys
@@ -314,7 +316,7 @@ class TestFailures:
         ({"ts": torch.tensor([0.0, math.nan])}, r"ts\[0, 1\] is nan"),
         ({"ts": torch.tensor([0.0, 2.0, 1.0])}, r"ts\[0, 1\]=2 is followed by ts\[0, 2\]=1"),
         ({"ts": torch.tensor([0.0, -2.0, -1.0])}, r"ts\[0, 1\]=-2 is followed by ts\[0, 2\]=-1"),
-        ({"method": "rk45"}, "method=rk45 is not known: choose one of euler, rk4, dopri5, tsit5"),
+        ({"method": "rk45"}, "method=rk45 is not known: choose one of euler, midpoint, heun"),
         (
             {"adjoint": "magic"},
             "adjoint=magic is not known: choose one of direct, replay, backsolve",

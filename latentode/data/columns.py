@@ -1,0 +1,128 @@
+"""What the columns of a frame are, and what a column holds."""
+
+import datetime as dt
+from collections.abc import Collection, Hashable
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_object_dtype
+
+TimeKind = Literal["datetime", "timedelta", "number"]
+ID_NAMES = ("unique_id", "item_id", "series_id", "id", "group_id")
+TIME_NAMES = ("ds", "timestamp", "time", "datetime", "date", "t")
+TARGET_NAMES = ("y", "target", "value")
+TEXT_SAMPLE = 1000  # so many values of a text column tell whether it holds numbers
+
+# How a column of each kind of dtype becomes numbers.
+NUMBER_FIXES = {
+    "b": "{0}.astype('float64')",
+    "c": "np.real({0})",
+    "m": "{0}.dt.total_seconds()",
+    "M": "({0} - {0}.min()).dt.total_seconds()",
+}
+
+
+class Schema(NamedTuple):
+    """What the columns of a frame are; made in fit and kept for every later frame."""
+
+    id_col: Hashable | None
+    """Column that tells the series apart; None if the frame is one series."""
+    time_col: Hashable
+    target_cols: tuple[Hashable, ...]
+    time_kind: TimeKind
+    time_unit: str | None
+    """Unit of the exact integer times, "s", "ms", "us" or "ns"; None for numbers."""
+    time_zone: str | None
+    """Zone to give times back in ("UTC" if theirs has no name); None if they had none."""
+    guessed: tuple[str, ...]
+    """The arguments that were inferred, such as "id_col='patient'"."""
+
+
+def dense(column: pd.Series) -> pd.Series:
+    """Give a Sparse or Arrow column as one that numpy can hold."""
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        return column.astype(dtype.subtype)
+    if not isinstance(dtype, pd.ArrowDtype):
+        return column
+    arrow = dtype.pyarrow_dtype
+    if dtype.kind in "mM" and hasattr(arrow, "unit"):
+        zone = getattr(arrow, "tz", None)
+        plain = np.dtype(f"{dtype.kind}8[{arrow.unit}]")
+        return column.astype(plain if zone is None else pd.DatetimeTZDtype(arrow.unit, zone))
+    return column.astype(object) if dtype.kind in "mMO" else column  # dates have no unit
+
+
+def types_in(column: pd.Series) -> set[type]:
+    """Give the types of the values that are there."""
+    return {type(value) for value in column[column.notna()]}
+
+
+def are_numbers(types: Collection[type], also: tuple[type, ...] = ()) -> bool:
+    """Tell whether values of these types are real numbers; bool and timedelta64 are not."""
+    real = (int, float, np.integer, np.floating, *also)
+    return all(issubclass(t, real) and t not in {bool, np.timedelta64} for t in types)
+
+
+def holds_numbers(column: pd.Series) -> bool:
+    """Tell whether a column is one to forecast; a complex one is, to be refused by name."""
+    column = dense(column)
+    if is_object_dtype(column.dtype):
+        types = types_in(column)
+        return bool(types) and are_numbers(types, (Decimal,))
+    return not isinstance(column.dtype, pd.PeriodDtype) and column.dtype.kind in "iufc"
+
+
+def holds_stamps(column: pd.Series) -> bool:
+    """Tell whether a column holds datetimes, dates or periods."""
+    column = dense(column)
+    if is_object_dtype(column.dtype):
+        types = types_in(column)
+        return bool(types) and all(issubclass(t, dt.date | np.datetime64) for t in types)
+    return isinstance(column.dtype, pd.PeriodDtype) or column.dtype.kind == "M"
+
+
+def almost_holds_numbers(column: pd.Series) -> bool:
+    """Tell whether a column holds true and false, or mostly numbers written as text."""
+    column = dense(column)
+    if column.dtype.kind != "O" or holds_stamps(column):
+        return column.dtype.kind == "b"
+    present = column[column.notna()].iloc[:TEXT_SAMPLE].astype(str)
+    numbers = pd.to_numeric(present, errors="coerce").notna()
+    return len(numbers) > 0 and bool(numbers.mean() > 0.5)
+
+
+def groups_rows(column: pd.Series) -> bool:
+    """Tell whether a column of text or categories has several values, and repeats them."""
+    if column.dtype.kind != "O" or holds_stamps(column):
+        return False
+    try:
+        return 1 < column.nunique() < len(column)
+    except TypeError:  # lists and other things that cannot be hashed
+        return False
+
+
+def sets_apart(column: pd.Series, times: np.ndarray) -> bool:
+    """Tell whether a column of text, categories or integers makes (it, time) unique."""
+    column = dense(column)
+    if column.dtype.kind not in "Oiu" or isinstance(column.dtype, pd.PeriodDtype):
+        return False
+    try:
+        codes, _ = pd.factorize(column)
+    except TypeError:
+        return False
+    return not pd.DataFrame({"id": codes, "time": times}).duplicated().any()
+
+
+def number_template(column: pd.Series) -> str:
+    """Write how a column of something else can become numbers."""
+    column = dense(column)
+    bools = is_object_dtype(column.dtype) and types_in(column) <= {bool}
+    kind = "b" if bools else column.dtype.kind
+    if kind in NUMBER_FIXES:
+        return NUMBER_FIXES[kind]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "pd.to_numeric({0}.astype(object), errors='coerce')"
+    return "pd.to_numeric({0}, errors='coerce')  # NaN where it is no number"

@@ -1,0 +1,165 @@
+"""The rows of any data frame, as pandas, with what stands in the index as columns."""
+
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+import narwhals as nw
+import pandas as pd
+
+from latentode.data.columns import ID_NAMES, TIME_NAMES, Schema
+from latentode.data.errors import FrameError, Place, as_code, listed, nearest
+
+
+class Rows(NamedTuple):
+    """The rows of a caller's frame with id and time as columns, and how Python names them."""
+
+    frame: pd.DataFrame
+    """Its index holds the caller's row labels."""
+    name: str
+    """The variable that a fix speaks of: "df" or "times"."""
+    before: str
+    """Python that a fix has to begin with, such as "df = df.reset_index(); "."""
+
+
+def open_frame(
+    df: object, *, id_col: Hashable | None, time_col: Hashable | None, name: str = "df"
+) -> Rows:
+    """Give the rows of any data frame as pandas, with a time index turned into columns.
+
+    It has at least one row and unique names; the caller's own frame is not changed.
+
+    >>> df = pd.DataFrame({"hr": [71.0]}, index=pd.to_datetime(["2024-01-01"]))
+    >>> list(open_frame(df, id_col=None, time_col=None).frame.columns)
+    ['time', 'hr']
+    """
+    frame, before = _to_pandas(df, name)
+    _refuse_column_names(frame, name, before)
+    if not len(frame):
+        what = f"{name} has no rows; columns: {listed(frame.columns)}."
+        raise FrameError("E-EMPTY", what, "give at least one row")
+    levels, renamed = _levels_to_read(frame, id_col, time_col)
+    if not levels:
+        return Rows(frame, name, before)
+    both = [label for label in levels if label in list(frame.columns)]
+    if both:
+        what = f"names that are both in the index and among the columns of {name}: {listed(both)}."
+        fix = f"{name} = {name}.reset_index(drop=True)  # forgets the index"
+        raise FrameError("E-COLS-DUP", what, fix)
+    wide = frame.copy(deep=False)
+    for position, (label, level) in enumerate(levels.items()):
+        wide.insert(position, label, level)
+    return Rows(wide, name, f"{before}{name} = {name}.reset_index(names={as_code(renamed)}); ")
+
+
+def require_columns(rows: Rows, schema: Schema, *, targets: bool) -> None:
+    """Refuse rows of a later frame that lack a column of fit, the targets only if wanted.
+
+    >>> schema = Schema(None, "t", ("y",), "number", None, None, ())
+    >>> rows = open_frame(pd.DataFrame({"T": [1.0]}), id_col=None, time_col="t")
+    >>> require_columns(rows, schema, targets=False)
+    Traceback (most recent call last):
+    latentode.data.errors.FrameError: df has no column 't', the time column in fit; it has 'T'.
+    Fix: df = df.rename(columns={'T': 't'})  [E-TIME-COL]
+    """
+    wanted = [(schema.time_col, "E-TIME-COL", "the time column")]
+    if schema.id_col is not None:
+        wanted.insert(0, (schema.id_col, "E-ID-COL", "the id column"))
+    if targets:
+        wanted += [(target, "E-TARGET-COL", "a target") for target in schema.target_cols]
+    columns = list(rows.frame.columns)
+    for column, code, role in wanted:
+        if column not in columns:
+            what = f"{rows.name} has no column {as_code(column)}, {role} in fit"
+            raise FrameError(code, f"{what}; it has {listed(columns)}.", _rename(rows, column))
+
+
+def place_of(rows: Rows, column: Hashable, role: str, id_col: Hashable | None = None) -> Place:
+    """Tell how to point at a column of a frame, and at the series of each row if that is known.
+
+    >>> rows = open_frame(pd.DataFrame({"t": [1.0]}), id_col=None, time_col=None)
+    >>> place_of(rows, "t", "time column").title
+    "time column 't'"
+    """
+    series = None if id_col is None else rows.frame[id_col]
+    title = f"{role} {as_code(column)}"
+    return Place(title, rows.frame.index, series, rows.name, column, rows.before)
+
+
+def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str]:
+    """Give a pandas frame, and the Python that turns the caller's frame into one."""
+    if isinstance(df, pd.DataFrame):
+        return df, ""
+    try:
+        table = nw.from_native(df, eager_only=True)  # type: ignore[call-overload]
+    except TypeError:
+        hint = "From arrays: pd.DataFrame({'id': ids, 'time': times, 'y': values})."
+        if hasattr(df, "collect"):
+            hint = "Call .collect() on it first."
+        raise TypeError(
+            f"{name} must be a data frame with one row for each observation, "
+            f"got {type(df).__name__}. {hint}"
+        ) from None
+    # Column by column, because polars needs pyarrow for a whole frame.
+    frame = pd.DataFrame({c: _column_to_pandas(table[c]) for c in table.columns})
+    if table.implementation.is_polars():
+        return frame, f"{name} = pd.DataFrame({name}.to_dict(as_series=False)); "
+    return frame, f"{name} = {name}.to_pandas(); "
+
+
+def _column_to_pandas(column: nw.Series[Any]) -> pd.Series:
+    """Give one column of a frame that is not pandas'; stamps with a zone keep it."""
+    dtype = column.dtype
+    if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
+        stamps: Any = pd.Series(column.to_numpy())
+        return stamps.dt.tz_localize("UTC").dt.tz_convert(dtype.time_zone)
+    if dtype.is_numeric() or isinstance(dtype, nw.Boolean | nw.Date | nw.Datetime | nw.Duration):
+        return pd.Series(column.to_numpy())
+    return pd.Series(column.to_list())
+
+
+def _refuse_column_names(frame: pd.DataFrame, name: str, before: str) -> None:
+    if frame.columns.nlevels > 1:
+        raise FrameError(
+            "E-COLS-MULTI",
+            f"{name} has column names in {frame.columns.nlevels} levels: "
+            f"{listed(frame.columns)}; one name for each column is wanted.",
+            f"{before}{name}.columns = ['_'.join(map(str, c)).strip('_') for c in {name}.columns]",
+        )
+    repeated = frame.columns[frame.columns.duplicated()].unique()
+    if len(repeated):
+        what = f"{name} has several columns of the same name: {listed(repeated)}."
+        fix = f"{before}{name} = {name}.loc[:, ~{name}.columns.duplicated()]  # keeps the first"
+        raise FrameError("E-COLS-DUP", what, fix)
+
+
+def _levels_to_read(
+    frame: pd.DataFrame, id_col: Hashable | None, time_col: Hashable | None
+) -> tuple[dict[Hashable, pd.Index], list[Hashable]]:
+    """Give the levels of the index that hold data, by name, and a name for every level."""
+    index, columns, n = frame.index, list(frame.columns), frame.index.nlevels
+    if n == 1 and not _index_is_data(index, (id_col, time_col)):
+        return {}, []
+    roles = [(id_col, "id"), (time_col, "time")][-n:]
+    usual = [role if col is None else col for col, role in roles]
+    # A level without a name is not needed where the column of its role was named and is there.
+    needed = [col is None or col not in columns for col, _ in roles]
+    if n > 2:
+        usual, needed = [f"level_{i}" for i in range(n)], [False] * n
+    names = [usual[i] if name is None else name for i, name in enumerate(index.names)]
+    read = [i for i, name in enumerate(index.names) if name is not None or needed[i]]
+    return {names[i]: index.get_level_values(i) for i in read}, names
+
+
+def _index_is_data(index: pd.Index, given: tuple[Hashable | None, ...]) -> bool:
+    """Tell a time index from mere row labels."""
+    named = index.name is not None and index.name in (*given, *ID_NAMES, *TIME_NAMES)
+    return named or isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex)
+
+
+def _rename(rows: Rows, column: Hashable) -> str:
+    """Write the Python that gives a column the name it had in fit, if one is close."""
+    near = nearest(column, list(rows.frame.columns))
+    if near is None:
+        return f"{rows.name}[{as_code(column)}] = ...  # as in the frame that was fitted"
+    renamed = f"{rows.name}.rename(columns={{{as_code(near)}: {as_code(column)}}})"
+    return f"{rows.before}{rows.name} = {renamed}"

@@ -1,0 +1,24 @@
+import pickle
+import re
+from pathlib import Path
+
+from latentode.data import FrameError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_error_survives_the_way_between_processes():
+    error = FrameError("E-X", "what", "fix")
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.code, str(again)) == ("E-X", "what\nFix: fix  [E-X]")
+    assert isinstance(again, ValueError)
+
+
+def test_the_page_explains_every_error_and_no_other():
+    page = (ROOT / "docs" / "the-frame.md").read_text(encoding="utf-8")
+    files = (ROOT / "latentode" / "data").glob("*.py")
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
+    code = r"E-[A-Z]+(?:-[A-Z]+)?\b"
+    roles = {f"E-{role}-{end}" for role in ("ID", "TIME", "TARGET") for end in ("COL", "AMBIG")}
+    raised = set(re.findall(f'"({code})"', source)) | roles
+    assert set(re.findall(rf"^\| `({code})`", page, re.MULTILINE)) == raised

@@ -1,0 +1,38 @@
+"""What is public is documented: parameters, returns, types, in numpydoc's form."""
+
+import importlib
+import inspect
+import tomllib
+from pathlib import Path
+
+import pytest
+from numpydoc.validate import validate
+
+from latentode import LatentODEForecaster
+
+SETTINGS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+CHECKS = set(SETTINGS["tool"]["numpydoc_validation"]["checks"])
+PACKAGES = ["latentode", "latentode.solvers", "latentode.nn", "latentode.plotting"]
+METHODS = [
+    LatentODEForecaster.fit,
+    LatentODEForecaster.predict,
+    LatentODEForecaster.predict_quantiles,
+]
+
+
+def public_objects():
+    """Give what is public by its name, without what is data."""
+    modules = [importlib.import_module(package) for package in PACKAGES]
+    things = [getattr(module, name) for module in modules for name in module.__all__] + METHODS
+    return {
+        f"{thing.__module__}.{thing.__qualname__}": thing
+        for thing in things
+        if inspect.isclass(thing) or inspect.isfunction(thing)
+    }
+
+
+@pytest.mark.parametrize(("name", "thing"), public_objects().items(), ids=public_objects())
+def test_a_public_name_is_documented(name, thing):
+    # The fields of a named tuple are documented as its attributes.
+    asked = CHECKS - {"PR01"} if hasattr(thing, "_fields") else CHECKS
+    assert [error for error in validate(name)["errors"] if error[0] in asked] == []
