@@ -173,7 +173,7 @@ def _series_of_times(at: object) -> pd.Series:
 
 def _read_text(column: pd.Series, schema: Schema, place: Place) -> pd.Series:
     """Read the times that were typed by hand."""
-    text = column.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+    text = np.array([isinstance(value, str) for value in column])
     if not text.any():
         return column
     if schema.time_kind == "number":

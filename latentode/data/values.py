@@ -1,7 +1,9 @@
 """The ids and the numbers of a frame: read, or refused."""
 
+import math
 from collections.abc import Hashable, Iterable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,12 +73,22 @@ def read_numbers(column: pd.Series, place: Place) -> np.ndarray:
     """
     column = dense(column)
     refuse_other_than_numbers(column, place)
-    values = column.to_numpy("float64", na_value=np.nan)
+    try:
+        values = column.to_numpy("float64", na_value=np.nan)
+    except OverflowError:  # whole numbers of Python have no largest one
+        values = np.array([_as_float(value) for value in column])
     infinite = np.isinf(values)
     if infinite.any():
         fix = mend(place, "{0}.replace([np.inf, -np.inf], np.nan)  # NaN: not measured")
         raise FrameError("E-VALUE-INF", say_which(place, infinite, "infinite value"), fix)
     return values
+
+
+def _as_float(value: Any) -> float:  # noqa: ANN401  any number, or None
+    try:
+        return math.nan if pd.isna(value) else float(value)
+    except OverflowError:
+        return math.inf
 
 
 def refuse_other_than_numbers(column: pd.Series, place: Place) -> None:

@@ -146,6 +146,12 @@ def test_ids_1_and_text_1_are_asked_apart():
     assert list(query.frame["id"]) == [1, "1", ("x", 2)]
 
 
+def test_a_sparse_column_of_times_is_asked_like_any_other():
+    schema = Schema("id", "t", ("y",), "number", None, None, ())
+    at = pd.Series(pd.arrays.SparseArray([1.0, 2.0]))
+    assert query_at(at, schema, ("a",)).times.tolist() == [1.0, 2.0]
+
+
 def test_a_horizon_goes_from_the_last_time_of_each_series():
     query = query_horizon("2D", "12h", {"b": 0, "a": DAY}, NAIVE)
     assert query.ids == ("a", "b")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentode.data import infer_schema, to_panel
+from latentode.data import FrameError, infer_schema, to_panel
 from latentode.data.values import canonical
 
 
@@ -70,3 +70,9 @@ def test_numbers_of_any_dtype_become_floats_with_nan_for_missing(kind):
     expected = [np.nan if pd.isna(value) else float(value) for value in column]
     values = read(visits(y=column)).values
     np.testing.assert_array_equal(values[:, 0], expected)
+
+
+def test_a_whole_number_too_large_for_a_float_is_refused_as_infinite():
+    with pytest.raises(FrameError, match="infinite") as error:
+        read(visits(y=objects(1, 2**1100, None, 4, 5)))
+    assert error.value.code == "E-VALUE-INF"
