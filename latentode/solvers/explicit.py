@@ -23,11 +23,13 @@ class Method(NamedTuple):
     c : Tensor of shape (S,)
         Nodes, as precise as time is.
     a : tuple of S Tensors
-        Row i has shape (i,).
+        Row i has shape (i,), or (i + 1,) where the stage is implicit.
     error : Tensor of shape (S,) or None
         Weights of the error estimate.
     dense : Tensor of shape (Q, S)
         Weights of the powers theta, theta^2, ... in the state within a step.
+    is_implicit : bool
+        Whether a stage depends on itself.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Method(NamedTuple):
     a: tuple[Tensor, ...]
     error: Tensor | None
     dense: Tensor
+    is_implicit: bool
 
 
 class Step(NamedTuple):
@@ -49,11 +52,14 @@ class Step(NamedTuple):
         Field there.
     increments : Tensor of shape (S, B, D)
         Step size times the field, stage by stage.
+    evals : int or Tensor of shape (B,)
+        Evaluations of the field that a sample needed.
     """
 
     y1: Tensor
     k1: Tensor
     increments: Tensor
+    evals: int | Tensor
 
 
 def method_for(tableau: Tableau, y: Tensor, time_dtype: torch.dtype) -> Method:
@@ -69,6 +75,7 @@ def method_for(tableau: Tableau, y: Tensor, time_dtype: torch.dtype) -> Method:
         tuple(tensor(row) for row in tableau.a),
         None if tableau.error is None else tensor(tableau.error),
         torch.stack([tensor(row) for row in tableau.dense], dim=1),
+        tableau.is_implicit,
     )
 
 
@@ -106,10 +113,10 @@ def _step_with_graph(
 ) -> Step:
     increments = [h * k]
     for t, row in zip(ts[1:], method.a[1:], strict=True):
-        y1 = _advance(y, row, torch.stack(increments))
+        y1 = advance(y, row, torch.stack(increments))
         k1 = field(t, y1)
         increments.append(h * k1)
-    return Step(y1, k1, torch.stack(increments))
+    return Step(y1, k1, torch.stack(increments), len(method.a) - 1)
 
 
 def _step_in_place(
@@ -119,12 +126,12 @@ def _step_in_place(
     increments = y.new_empty(len(method.c), *y.shape)
     torch.mul(h, k, out=increments[0])
     for i in range(1, len(method.c)):
-        y1 = _advance(y, method.a[i], increments[:i])
+        y1 = advance(y, method.a[i], increments[:i])
         k1 = field(ts[i], y1)
         torch.mul(h, k1, out=increments[i])
-    return Step(y1, k1, increments)
+    return Step(y1, k1, increments, len(method.a) - 1)
 
 
-def _advance(y: Tensor, weights: Tensor, increments: Tensor) -> Tensor:
+def advance(y: Tensor, weights: Tensor, increments: Tensor) -> Tensor:
     """Add increments of shape (S, B, D) with weights (S,) to a state (B, D), in one kernel."""
     return torch.addmv(y.flatten(), increments.flatten(1).t(), weights).view(y.shape)

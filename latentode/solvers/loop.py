@@ -8,6 +8,7 @@ from torch import Tensor
 
 from latentode.solvers.control import error_ratio, first_step, step_factor
 from latentode.solvers.explicit import Field, Method, Step, explicit_step
+from latentode.solvers.implicit import Tolerance, implicit_step
 from latentode.solvers.solution import SolverError
 
 
@@ -219,24 +220,24 @@ def march(
                 # zero times infinity, is not zero. The others take the same step again.
                 dt = torch.where(finite, position.dt, tried.after.dt)
                 position = position._replace(dt=dt)
-                counts = _counted(counts, problem.method, ~finite, torch.zeros_like(running))
+                counts = _counted(counts, tried.step, ~finite, torch.zeros_like(running))
                 continue
         observe(tried)
         position, n_rounds = tried.after, n_rounds + 1
-        counts = _counted(counts, problem.method, running, tried.accepted)
+        counts = _counted(counts, tried.step, running, tried.accepted)
         running = position.s < s_end
     return position, counts
 
 
 def _try(problem: Problem, before: Position, s_end: Tensor) -> Tried:
     """Try one step of every sample that has not arrived."""
-    field, method, clock, options = problem
+    method, clock, options = problem.method, problem.clock, problem.options
     running = before.s < s_end
     dt = before.dt.where(running, 0.0)
     if options.clip_end:
         dt = torch.minimum(dt, (s_end - before.s).where(running, 0.0))
     ts = clock.time_for_field(before.s + method.c[:, None] * dt)
-    step = explicit_step(field, method, ts, dt, before.y, before.k)
+    step = take_step(problem, ts, dt, before.y, before.k)
     with torch.no_grad():
         ratio = before.ratio if options.step_size is not None else _ratio(problem, before, step)
         accepted = running & (ratio <= 1)
@@ -261,6 +262,18 @@ def _try(problem: Problem, before: Position, s_end: Tensor) -> Tried:
     )
 
 
+def take_step(problem: Problem, ts: Tensor, dt: Tensor, y: Tensor, k: Tensor) -> Step:
+    """Take one step of the problem's method; see `explicit_step`."""
+    field, method, _, options = problem
+    if not method.is_implicit:
+        return explicit_step(field, method, ts, dt, y, k)
+    tolerance = Tolerance(options.rtol, options.atol)
+    if options.step_size is not None:  # steps of one size are to be those of the method itself
+        eps = torch.finfo(dt.dtype if y.dtype == dt.dtype else y.abs().dtype).eps
+        tolerance = Tolerance(1e4 * eps, 1e4 * eps)
+    return implicit_step(field, method, ts, dt, y, k, tolerance)
+
+
 def _ratio(problem: Problem, before: Position, step: Step) -> Tensor:
     weights, options = problem.method.error, problem.options
     assert weights is not None  # odeint asks for a step size where there is no error estimate
@@ -268,11 +281,11 @@ def _ratio(problem: Problem, before: Position, step: Step) -> Tensor:
     return error_ratio(error, before.y, step.y1, rtol=options.rtol, atol=options.atol)
 
 
-def _counted(counts: Counts, method: Method, running: Tensor, accepted: Tensor) -> Counts:
+def _counted(counts: Counts, step: Step, running: Tensor, accepted: Tensor) -> Counts:
     return Counts(
         counts.tried + running,
         counts.accepted + accepted,
-        counts.evals + (len(method.a) - 1) * running,
+        counts.evals + step.evals * running,
     )
 
 

@@ -49,7 +49,9 @@ def odeint(
         size keep their full precision, whatever the precision of the state.
     method : str, default="tsit5"
         Runge-Kutta method: "tsit5", "dopri5", "bosh3", "heun" or "ralston", which choose their
-        steps by the tolerances, or "rk4", "midpoint" or "euler", which need a ``step_size``.
+        steps by the tolerances, or "rk4", "midpoint" or "euler", which need a ``step_size``. For
+        stiff equations "kvaerno5" or "kvaerno3", which choose their steps, or "implicit_euler",
+        "implicit_midpoint" or "trapezoid".
     rtol, atol : float, default=1e-4 and 1e-6
         The error of a step is kept below ``atol + rtol * abs(y)``, root-mean-square over the
         entries of one sample.
@@ -110,6 +112,8 @@ def odeint(
         raise ValueError(f"max_steps={max_steps} must be at least 1.")
     if METHODS[method].error is None and step_size is None:
         raise ValueError(f"method={method} takes steps of one size: give step_size.")
+    if METHODS[method].is_implicit and adjoint == "backsolve":
+        raise ValueError(f"method={method} is implicit: use adjoint=direct or adjoint=replay.")
     if dense and adjoint != "direct":
         raise ValueError(f"adjoint={adjoint} keeps no graph: use adjoint=direct with dense=True.")
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from latentode.solvers.dense import Track, piece_of_step
-from latentode.solvers.explicit import explicit_step
-from latentode.solvers.loop import Counts, Tried
+from latentode.solvers.loop import Counts, Tried, take_step
 from latentode.solvers.solve import Task, problem_for, solve
 
 
@@ -109,7 +108,7 @@ class Replay(torch.autograd.Function):
             return None, None, None, grad_ys.sum(dim=1), torch.zeros_like(ts), *zeros
         rewind = _Rewind(ctx.task, ctx.taken, ts, tensors)
         adj = rewind.run(grad_ys)
-        ctx.evals_backward += len(ctx.task.tableau.a) * (ctx.taken.dt > 0).sum(dim=0)
+        ctx.evals_backward += rewind.evals
         return None, None, None, adj, rewind.grad_ts(), *rewind.gradients
 
 
@@ -131,6 +130,7 @@ class _Rewind:
         self.at = at.clamp(max=len(taken.s1) - 1)
         self.grad_s = torch.zeros_like(self.s)
         self.grad_t0 = torch.zeros_like(self.t0)
+        self.evals = torch.zeros_like(self.t0, dtype=torch.long)
 
     def run(self, grad_ys: Tensor) -> Tensor:
         """Give dL/dy0 (B, D) from dL/dys (B, T, D), and gather the other gradients."""
@@ -155,10 +155,11 @@ class _Rewind:
             s = self.s.detach().requires_grad_()
             times = clock.time_for_field(s0 + method.c[:, None] * dt)
             k = self.problem.field(times[0], y)
-            step = explicit_step(self.problem.field, method, times, dt, y, k)
+            step = take_step(self.problem, times, dt, y, k)
             track = Track()
             track.pieces.append(piece_of_step(method, step.increments, s0=s0, dt=dt, s1=s1, y0=y))
             read = track.read_where(s, read_here)
+        self.evals += (1 + step.evals) * (dt > 0)
         outputs, cotangents = (step.y1, read), (adj, grad_ys[read_here])
         inputs = [y, s, self.t0, *self.tensors]
         pulled = torch.autograd.grad(

@@ -11,10 +11,10 @@ Row = tuple[Fraction, ...]
 
 
 class Tableau(NamedTuple):
-    """Coefficients of an explicit Runge-Kutta method with S stages.
+    """Coefficients of a Runge-Kutta method with S stages.
 
     Stage i evaluates the field at ``t + c[i] h`` and ``y + h sum_j a[i][j] k_j``. The state that
-    the last stage is evaluated at is the result of the step.
+    the last stage is evaluated at is the result of the step. The first stage is explicit.
 
     Attributes
     ----------
@@ -25,7 +25,8 @@ class Tableau(NamedTuple):
     c : tuple of Fraction, length S
         Nodes.
     a : tuple of S tuples of Fraction
-        Row i has i entries. The last row holds the weights of the result.
+        Row i has i entries, and one more on the diagonal where the stage is implicit. The last
+        row holds the weights of the result.
     error : tuple of Fraction, length S, or None
         Weights of the difference to the embedded method; None where there is none.
     dense : tuple of S tuples of Fraction
@@ -40,6 +41,11 @@ class Tableau(NamedTuple):
     error: Row | None
     dense: tuple[Row, ...]
 
+    @property
+    def is_implicit(self) -> bool:
+        """Whether a stage depends on itself."""
+        return any(len(row) > i for i, row in enumerate(self.a))
+
 
 def _row(text: str) -> Row:
     return tuple(Fraction(entry) for entry in text.split())
@@ -52,14 +58,13 @@ def _rows(text: str) -> tuple[Row, ...]:
 def _hermite(b: Row) -> tuple[Row, ...]:
     """Give the dense weights of the cubic through both ends of a step and the slopes there.
 
-    Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, eq. (II.6.7).
+    From the weights of the result, one for each stage. Hairer, Norsett and Wanner, Solving
+    Ordinary Differential Equations I, eq. (II.6.7).
     """
-    first, *middle, _ = ((weight, 3 * weight, -2 * weight) for weight in (*b, Fraction(0)))
-    return (
-        (Fraction(1), first[1] - 2, first[2] + 1),
-        *((Fraction(0), square, cube) for _, square, cube in middle),
-        (Fraction(0), Fraction(-1), Fraction(1)),
-    )
+    rows = [[Fraction(0), 3 * weight, -2 * weight] for weight in b]
+    for row, slope in ((rows[0], (1, -2, 1)), (rows[-1], (0, -1, 1))):
+        row[:] = [x + y for x, y in zip(row, slope, strict=True)]
+    return tuple(tuple(row) for row in rows)
 
 
 # Euler (1768), with a straight line across the step.
@@ -110,7 +115,7 @@ BOSH3 = Tableau(
     c=_row("0 1/2 3/4 1"),
     a=((), *_rows("1/2; 0 3/4; 2/9 1/3 4/9")),
     error=_row("-5/72 1/12 1/9 -1/8"),
-    dense=_hermite(_row("2/9 1/3 4/9")),
+    dense=_hermite(_row("2/9 1/3 4/9 0")),
 )
 
 # Kutta (1901); Hairer, Norsett and Wanner I, table II.1.2.
@@ -120,7 +125,7 @@ RK4 = Tableau(
     c=_row("0 1/2 1/2 1 1"),
     a=((), *_rows("1/2; 0 1/2; 0 0 1; 1/6 1/3 1/3 1/6")),
     error=None,
-    dense=_hermite(_row("1/6 1/3 1/3 1/6")),
+    dense=_hermite(_row("1/6 1/3 1/3 1/6 0")),
 )
 
 # Dormand and Prince (1980), J. Comput. Appl. Math. 6, RK5(4)7M; dense output of order 4 by
@@ -185,7 +190,107 @@ TSIT5 = Tableau(
         """),
 )
 
+# Backward Euler: stage 1 is implicit, stage 0 has no weight.
+IMPLICIT_EULER = Tableau(
+    name="implicit_euler",
+    order=1,
+    c=_row("0 1"),
+    a=((), _row("0 1")),
+    error=None,
+    dense=_rows("0; 1"),
+)
+
+# The implicit midpoint rule; its last stage is explicit, for the next step to start from.
+IMPLICIT_MIDPOINT = Tableau(
+    name="implicit_midpoint",
+    order=2,
+    c=_row("0 1/2 1"),
+    a=((), *_rows("0 1/2; 0 1")),
+    error=None,
+    dense=_rows("1 -1; 0 1; 0 0"),
+)
+
+# The trapezoidal rule of Crank and Nicolson (1947).
+TRAPEZOID = Tableau(
+    name="trapezoid",
+    order=2,
+    c=_row("0 1"),
+    a=((), _row("1/2 1/2")),
+    error=None,
+    dense=_rows("1 -1/2; 0 1/2"),
+)
+
+
+def _kvaerno3() -> Tableau:
+    """Kvaerno (2004), BIT 44, ESDIRK 3/2a; every coefficient follows from gamma."""
+    g = Fraction("0.43586652150845899942")  # a root of 6 g^3 - 18 g^2 + 9 g - 1: L-stable
+    row2 = ((-4 * g**2 + 6 * g - 1) / (4 * g), (1 - 2 * g) / (4 * g), g)
+    row3 = (
+        (6 * g - 1) / (12 * g),
+        -1 / ((24 * g - 12) * g),
+        (-6 * g**2 + 6 * g - 1) / (6 * g - 3),
+        g,
+    )
+    embedded = (*row2, Fraction(0))
+    return Tableau(
+        name="kvaerno3",
+        order=3,
+        c=(Fraction(0), 2 * g, Fraction(1), Fraction(1)),
+        a=((), (g, g), row2, row3),
+        error=tuple(x - y for x, y in zip(row3, embedded, strict=True)),
+        dense=_hermite(row3),
+    )
+
+
+def _kvaerno5() -> Tableau:
+    """Kvaerno (2004), BIT 44, ESDIRK 5/4a.
+
+    The dense weights are ours: of those that satisfy the conditions of order 4 at every theta and
+    meet the slopes at both ends, the ones with the least sum of squares.
+    """
+    a = _rows("""
+        0.26 0.26;
+        0.13 0.84033320996790809 0.26;
+        0.22371961478320505 0.47675532319799699 -0.06470895363112615 0.26;
+        0.16648564323248321 0.10450018841591720 0.03631482272098715 -0.13090704451073998 0.26;
+        0.13855640231268224 0 -0.04245337201752043 0.02446657898003141 0.61943039072480676 0.26;
+        0.13659751177640291 0 -0.05496908796538376 -0.04118626728321046 0.62993304899016403
+            0.06962479448202728 0.26
+    """)
+    result, embedded = a[-1], (*a[-2], Fraction(0))
+    return Tableau(
+        name="kvaerno5",
+        order=5,
+        c=(Fraction(0), *(sum(row, Fraction(0)) for row in a)),
+        a=((), *a),
+        error=tuple(x - y for x, y in zip(result, embedded, strict=True)),
+        dense=_rows("""
+            1 -2.072037588795682972 1.6904652246969775856 -0.48183012412489170322;
+            0 0 0 0;
+            0 0.84272431906165254433 -1.9053249899848401419 1.0076315829578038344;
+            0 -0.66658571364224077892 1.16842635815163972 -0.54302691179260940063;
+            0 3.2569288143993531465 -3.9941254328380501671 1.367129667428861052;
+            0 -0.60502552056968240905 1.488550219067473937 -0.8138999040157642482;
+            0 -0.75600431045339934746 1.5520086209067986938 -0.5360043104533993466
+        """),
+    )
+
+
 METHODS = {
     tableau.name: tableau
-    for tableau in (EULER, MIDPOINT, HEUN, RALSTON, BOSH3, RK4, DOPRI5, TSIT5)
+    for tableau in (
+        EULER,
+        MIDPOINT,
+        HEUN,
+        RALSTON,
+        BOSH3,
+        RK4,
+        DOPRI5,
+        TSIT5,
+        IMPLICIT_EULER,
+        IMPLICIT_MIDPOINT,
+        TRAPEZOID,
+        _kvaerno3(),
+        _kvaerno5(),
+    )
 }

@@ -171,8 +171,10 @@ def test_replay_gives_the_numbers_of_direct(method, direction, field):
         )
         for adjoint in ("direct", "replay")
     )
+    # Newton's method solves a stage again only as exactly as the tolerances ask.
+    rtol = 1e-6 if METHODS[method].is_implicit else 1e-12
     for x, y in zip(direct, replay, strict=True):
-        torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12 * float(x.abs().max()))
+        torch.testing.assert_close(x, y, rtol=rtol, atol=rtol * float(x.abs().max()))
 
 
 @pytest.mark.parametrize("adjoint", ADJOINTS)

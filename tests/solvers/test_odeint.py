@@ -7,7 +7,9 @@ import torch
 
 from latentode.solvers import METHODS, SolverError, odeint
 
-ADAPTIVE = ("bosh3", "dopri5", "tsit5")
+ADAPTIVE = ("bosh3", "dopri5", "tsit5", "kvaerno3", "kvaerno5")
+# One method of each kind, for the laws that are the loop's and not a method's.
+KINDS = ("euler", "rk4", "tsit5", "kvaerno3")
 PAIRS = [name for name, tableau in METHODS.items() if tableau.error]
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -33,7 +35,7 @@ def swings():
 
 def steps_for(method):
     """Give steps small enough for a method that does not choose its own, or only short ones."""
-    return {} if method in ADAPTIVE else {"step_size": 0.01 if method == "euler" else 0.03}
+    return {} if method in ADAPTIVE else {"step_size": 0.03 if METHODS[method].order > 1 else 0.01}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -49,7 +51,7 @@ def test_it_gives_the_exact_solution(method, field, y0, exact):
     ts = torch.linspace(0, 3, 20, dtype=torch.float64)
     start = torch.full((1, 1), y0, dtype=torch.float64)
     ys = odeint(field, start, ts, method=method, rtol=1e-8, atol=1e-8, **steps_for(method)).ys
-    error = {"euler": 0.05, "midpoint": 1e-3, "heun": 1e-3, "ralston": 1e-3}.get(method, 1e-7)
+    error = {1: 0.05, 2: 1e-3, 3: 1e-5}.get(METHODS[method].order, 1e-6)
     torch.testing.assert_close(ys[0, :, 0], exact(ts), rtol=0, atol=error)
 
 
@@ -72,17 +74,17 @@ def test_the_error_is_proportional_to_the_tolerance(method, swings):
     y0, ts = swings
     exact = odeint(swing, y0, ts, method="dopri5", rtol=1e-13, atol=1e-13).ys
     order = METHODS[method].order
-    tolerances = [10.0**-n for n in range(3, 7 if order == 2 else 9)]
+    tolerances = [10.0**-n for n in range(3, 9 if order == 5 else 7)]
     errors = torch.tensor([
         float((odeint(swing, y0, ts, method=method, rtol=x, atol=x).ys - exact).abs().max())
         for x in tolerances
     ])
-    assert (errors / torch.tensor(tolerances)).max() < 30
+    assert (errors / torch.tensor(tolerances)).max() < 60
     slope = math.log10(errors[0] / errors[-1]) / (len(tolerances) - 1)
     assert 0.7 < slope < 1.4
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", KINDS)
 def test_a_sample_does_not_depend_on_its_batch(method, swings):
     y0, ts = swings
     y0[3] *= 20  # a mate that needs many more steps
@@ -94,7 +96,7 @@ def test_a_sample_does_not_depend_on_its_batch(method, swings):
         assert together.stats.n_f_evals[i] == alone.stats.n_f_evals[0]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", KINDS)
 @pytest.mark.parametrize("training", [False, True])
 def test_a_state_does_not_depend_on_the_other_times_asked(method, training, swings):
     y0, ts = swings
@@ -144,7 +146,7 @@ def test_one_time_needs_no_step(swings):
     assert int(solution.stats.n_steps.sum()) == 0
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", KINDS)
 def test_shared_times_are_those_times_for_every_sample(method, swings):
     y0, ts = swings
     shared = odeint(swing, y0, ts[0], method=method, **steps_for(method)).ys
