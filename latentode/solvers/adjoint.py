@@ -6,6 +6,7 @@ from torch import Tensor
 from latentode.solvers.backsolve import Backsolve
 from latentode.solvers.captured import tensors_behind
 from latentode.solvers.dense import Track
+from latentode.solvers.explicit import Field
 from latentode.solvers.loop import Counts
 from latentode.solvers.replay import Replay
 from latentode.solvers.solve import Task, solve
@@ -47,10 +48,25 @@ def solve_with_adjoint(
     if adjoint == "direct":
         return solve(task, y0, ts, keep_steps=keep_steps)
     clock = task.clock._replace(t0=task.clock.t0.detach())
-    task = task._replace(clock=clock)
+    task = task._replace(clock=clock, f=_as_precise_as_now(task.f, y0))
     tensors = []
     if torch.is_grad_enabled():
-        tensors = tensors_behind(task.f, clock.t0.to(clock.dtype), y0)
+        ends = (clock.t0.to(clock.dtype), ts[:, -1].detach().to(clock.dtype))
+        tensors = tensors_behind(task.f, ends, y0)
     report: dict[str, Counts] = {}
     ys = _FUNCTIONS[adjoint].apply(report, evals_backward, task, y0, ts, *tensors)
     return ys, report["counts"], Track()
+
+
+def _as_precise_as_now(f: Field, y0: Tensor) -> Field:
+    """Give a field that is evaluated under the same autocast in the backward pass as now."""
+    kind = y0.device.type
+    if not torch.is_autocast_enabled(kind):
+        return f
+    dtype = torch.get_autocast_dtype(kind)
+
+    def precise(t: Tensor, y: Tensor) -> Tensor:
+        with torch.autocast(kind, dtype=dtype):
+            return f(t, y)
+
+    return precise

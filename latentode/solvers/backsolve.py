@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentode.solvers.loop import Counts, Problem, Tried, march, start
 from latentode.solvers.solution import SolverError
-from latentode.solvers.solve import Task, problem_for, solve
+from latentode.solvers.solve import Task, inner, problem_for, solve
 
 
 class Backsolve(torch.autograd.Function):
@@ -57,11 +57,11 @@ class Backsolve(torch.autograd.Function):
         adj = grad_ys[:, -1]
         for j in range(ts.shape[1] - 1, 0, -1):
             f_j = ctx.task.f(ts[:, j].to(ctx.task.clock.dtype), ys[:, j])
-            grad_ts[:, j] = _inner(grad_ys[:, j], f_j)
+            grad_ts[:, j] = inner(grad_ys[:, j], f_j)
             adj = sweep.back(adj, ys[:, j], ts[:, j], ts[:, j - 1])
             if j == 1:
                 f_0 = ctx.task.f(ts[:, 0].to(ctx.task.clock.dtype), ys[:, 0])
-                grad_ts[:, 0] = -_inner(adj, f_0)
+                grad_ts[:, 0] = -inner(adj, f_0)
             adj = adj + grad_ys[:, j - 1]
         return None, None, None, adj, grad_ts, *sweep.gradients
 
@@ -80,7 +80,7 @@ class _Sweep:
     def back(self, adj: Tensor, y: Tensor, t: Tensor, t_before: Tensor) -> Tensor:
         """Carry a = adj (B, D) from times t (B,), with state y (B, D), to t_before (B,)."""
         clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign)
-        size = torch.linalg.vector_norm(adj, dim=1) / adj.shape[1] ** 0.5
+        size = torch.linalg.vector_norm(adj, ord=torch.inf, dim=1)
         size = size.where(size > 0, 1.0)
         both = torch.cat([y, adj / size[:, None]], dim=1)
         # The field is not evaluated before the first time, where it need not exist.
@@ -91,7 +91,7 @@ class _Sweep:
         s_end = clock.since_start(t_before[:, None])[:, 0]
         weight = self.task.clock.sign * size
         try:
-            position, counts = start(problem, torch.zeros_like(clock.t0), both)
+            position, counts = start(problem, s_end, both)
             position, counts = march(
                 problem,
                 position,
@@ -113,7 +113,7 @@ class _Sweep:
 
     def _field(self, t: Tensor, both: Tensor) -> Tensor:
         """Give d(y, a)/dt = (f, -a^T df/dy), and remember the graph of f for `_gather`."""
-        y, adj = (part.detach() for part in both.chunk(2, dim=1))
+        y, adj = (part.detach().contiguous() for part in both.chunk(2, dim=1))
         with torch.enable_grad():
             y = y.requires_grad_()
             k = self.task.f(t, y)
@@ -149,8 +149,3 @@ class _Sweep:
         for total, part in zip(self.gradients, parts, strict=True):
             if part is not None:
                 total += part
-
-
-def _inner(a: Tensor, b: Tensor) -> Tensor:
-    """Give the real inner product of each row, of shape (B,)."""
-    return (a.conj() * b).real.sum(dim=1) if a.is_complex() else (a * b).sum(dim=1)

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -10,33 +10,75 @@ from torch import Tensor, nn
 
 from latentode.solvers.explicit import Field
 
+# Containers longer than this hold data; a tensor among them is found by what it does.
+_LONGEST = 256
 
-def tensors_behind(f: Field, t: Tensor, y: Tensor) -> list[Tensor]:
-    """Find every tensor that ``f`` uses and that requires a gradient.
 
-    Parameters of modules and tensors in closures, partial arguments and attributes are found
-    where they are kept; leaves reached in any other way, as globals, are found in the graph of
-    one evaluation at t (B,) and y.
+def tensors_behind(f: Field, ts: Iterable[Tensor], y: Tensor) -> list[Tensor]:
+    """Find the tensors whose gradients are those of everything that ``f`` uses.
+
+    Leaves are found where they are kept (parameters, closures, attributes, partial arguments) and
+    in the graphs of an evaluation at each of the times ts (B,) and the state y. A tensor that was
+    computed from others stands for what is behind it, so that its own graph is gone through once
+    and not with every evaluation; but only if nothing behind it is among the tensors found, whose
+    gradient would then be counted twice.
     """
-    held = {id(x): x for x in _held(f, set()) if x.requires_grad}
-    stop = {x.grad_fn for x in held.values() if x.grad_fn is not None}
+    kept = [x for x in _kept_by(f) if x.requires_grad]
     with torch.enable_grad():
-        k = f(t.detach(), y.detach())
-    for leaf in _leaves(k.grad_fn, stop) if isinstance(k, Tensor) else ():
-        held.setdefault(id(leaf), leaf)
-    return list(held.values())
+        used = [k.grad_fn for k in (f(t.detach(), y.detach()) for t in ts)]
+    computed = {x.grad_fn: x for x in kept if x.grad_fn is not None}
+    while True:
+        reached, leaves = _behind(used, stop=set(computed))
+        # What was not reached may be used at another time: its leaves are, then.
+        unreached = [node for node in computed if node not in reached]
+        leaves |= _behind(unreached, stop=set())[1]
+        leaves |= {id(x): x for x in kept if x.grad_fn is None}
+        twice = [
+            node
+            for node in computed
+            if node in reached and _meets(node, set(computed) - {node}, leaves)
+        ]
+        if not twice:
+            inner = {id(x): x for node, x in computed.items() if node in reached}
+            return list((leaves | inner).values())
+        for node in twice:
+            del computed[node]
 
 
-def _held(x: object, seen: set[int]) -> Iterator[Tensor]:
+def _behind(nodes: Iterable[Any], stop: set[Any]) -> tuple[set[Any], dict[int, Tensor]]:
+    """Give all nodes behind some nodes of a graph, and the leaves among them, by their ids."""
+    waiting, seen = [node for node in nodes if node is not None], set[Any]()
+    leaves = {}
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            leaves[id(node.variable)] = node.variable
+        if node not in stop:
+            waiting.extend(below for below, _ in node.next_functions if below is not None)
+    return seen, leaves
+
+
+def _meets(node: Any, others: set[Any], leaves: dict[int, Tensor]) -> bool:  # noqa: ANN401
+    """Say whether one of the other tensors, or of the leaves, is behind a node."""
+    seen, behind = _behind([below for below, _ in node.next_functions], stop=set())
+    return bool(seen & others) or bool(behind.keys() & leaves.keys())
+
+
+def _kept_by(f: object) -> Iterator[Tensor]:
     """Give the tensors kept in an object that is called, however deep."""
-    if id(x) in seen:
-        return
-    seen.add(id(x))
-    if isinstance(x, Tensor):
-        yield x
-        return
-    for part in _parts(x):
-        yield from _held(part, seen)
+    waiting, seen = [f], set[int]()
+    while waiting:
+        x = waiting.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        if isinstance(x, Tensor):
+            yield x
+        else:
+            waiting.extend(_parts(x))
 
 
 def _parts(x: object) -> Iterator[object]:
@@ -53,9 +95,9 @@ def _parts(x: object) -> Iterator[object]:
         yield from x.__defaults__ or ()
         yield from (x.__kwdefaults__ or {}).values()
     elif isinstance(x, dict):
-        yield from x.values()
+        yield from x.values() if len(x) <= _LONGEST else ()
     elif isinstance(x, list | tuple):
-        yield from x
+        yield from x if len(x) <= _LONGEST else ()
     elif callable(x) and hasattr(x, "__dict__") and not inspect.isclass(x):
         yield vars(x)
 
@@ -66,16 +108,3 @@ def _is_filled(cell: Any) -> bool:  # noqa: ANN401
     except ValueError:  # a name that its function has not assigned yet
         return False
     return True
-
-
-def _leaves(node: Any, stop: set[Any]) -> Iterator[Tensor]:  # noqa: ANN401
-    """Give the leaf tensors of a graph, not looking behind the nodes to stop at."""
-    waiting, seen = [node], set(stop)
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            yield node.variable
-        waiting.extend(below for below, _ in node.next_functions)

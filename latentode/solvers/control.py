@@ -74,7 +74,15 @@ def step_factor(ratio: Tensor, previous: Tensor, *, order: int) -> Tensor:
 
 
 def first_step(
-    field: Field, s: Tensor, y: Tensor, k: Tensor, *, order: int, rtol: float, atol: float
+    field: Field,
+    s: Tensor,
+    y: Tensor,
+    k: Tensor,
+    *,
+    longest: Tensor,
+    order: int,
+    rtol: float,
+    atol: float,
 ) -> Tensor:
     """Guess the size of the first step from the size of the field and of its change.
 
@@ -86,6 +94,8 @@ def first_step(
         Where each sample starts.
     y, k : Tensor of shape (B, D)
         State there, and the field there.
+    longest : Tensor of shape (B,)
+        How far ahead the field may be evaluated.
     order : int
         Order of the method.
     rtol, atol : float
@@ -94,7 +104,7 @@ def first_step(
     Returns
     -------
     Tensor of shape (B,)
-        Positive step sizes, which depend on the equation alone and not on how far to solve.
+        Positive step sizes, which depend on the equation alone if ``longest`` is infinite.
 
     References
     ----------
@@ -104,8 +114,9 @@ def first_step(
     size, slope = _rms(y / scale), _rms(k / scale)
     tiny = (size < 1e-5) | (slope < 1e-5)
     trial = torch.where(tiny, 1e-6, 0.01 * size / slope.where(~tiny, 1.0)).to(s.dtype)
-    k1 = field(s + trial, y + trial[:, None].to(scale.dtype) * k)
-    curvature = _rms((k1 - k) / scale) / trial
+    reach = torch.minimum(trial, longest)
+    k1 = field(s + reach, y + reach[:, None].to(scale.dtype) * k)
+    curvature = _rms((k1 - k) / scale) / reach.clamp(min=torch.finfo(reach.dtype).tiny)
     steepest = torch.maximum(slope, curvature)
     flat = steepest <= 1e-15
     guess = (0.01 / steepest.where(~flat, 1.0)) ** (1 / (order + 1))

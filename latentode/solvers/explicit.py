@@ -103,7 +103,7 @@ def explicit_step(
         The state after the step, and its stages.
     """
     h = dt[:, None].to(y.dtype)
-    if torch.is_grad_enabled() and (y.requires_grad or k.requires_grad):
+    if torch.is_grad_enabled():
         return _step_with_graph(field, method, ts, h, y, k)
     return _step_in_place(field, method, ts, h, y, k)
 

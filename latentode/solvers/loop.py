@@ -133,7 +133,7 @@ class Tried(NamedTuple):
     accepted : Tensor of shape (B,), dtype=torch.bool
         Which samples took it.
     all_accepted : bool
-        Whether every sample took it that had not arrived.
+        Whether every sample took it; one that had arrived does not.
     """
 
     before: Position
@@ -145,9 +145,10 @@ class Tried(NamedTuple):
     all_accepted: bool
 
 
-def start(problem: Problem, s: Tensor, y: Tensor) -> tuple[Position, Counts]:
-    """Give the position at s (B,) with state y (B, D), and a size for the first step."""
+def start(problem: Problem, s_end: Tensor, y: Tensor) -> tuple[Position, Counts]:
+    """Give the position at the start, with state y (B, D), and a size for the first step."""
     field, method, clock, options = problem
+    s = torch.zeros_like(s_end)
     k = field(clock.time_for_field(s), y)
     bad = ~k.detach().isfinite().all(dim=1)
     if bool(bad.any()):
@@ -164,8 +165,14 @@ def start(problem: Problem, s: Tensor, y: Tensor) -> tuple[Position, Counts]:
         with torch.no_grad():
             dt = first_step(
                 lambda later, y: field(clock.time_for_field(later), y),
-                s, y, k, order=method.order, rtol=options.rtol, atol=options.atol,
-            ).to(s.dtype)  # fmt: skip
+                s,
+                y,
+                k,
+                longest=s_end if options.clip_end else torch.full_like(s, torch.inf),
+                order=method.order,
+                rtol=options.rtol,
+                atol=options.atol,
+            ).to(s.dtype)
         evals = evals + 1
     none = torch.zeros_like(evals)
     position = Position(s, y, k, dt, torch.ones_like(s, dtype=y.abs().dtype))
@@ -206,14 +213,14 @@ def march(
     SolverError
         If a sample's step shrinks to nothing, or it takes too many of them.
     """
-    running = position.s < s_end
+    running = _is_before(position.s, s_end)
     n_rounds = 0
     while bool(running.any()):
         if n_rounds == problem.options.max_steps:
             raise _too_many_steps(problem, position, s_end)
         tried = _try(problem, position, s_end)
         if not tried.all_accepted:
-            finite = tried.ratio.isfinite()
+            finite = tried.ratio.isfinite() | ~running
             _check_step_sizes(problem, tried, running, finite)
             if not bool(finite.all()):
                 # Nothing of a step that is not finite may enter the graph, for its gradient,
@@ -225,14 +232,19 @@ def march(
         observe(tried)
         position, n_rounds = tried.after, n_rounds + 1
         counts = _counted(counts, tried.step, running, tried.accepted)
-        running = position.s < s_end
+        running = _is_before(position.s, s_end)
     return position, counts
+
+
+def _is_before(s: Tensor, s_end: Tensor) -> Tensor:
+    """Say which samples have not arrived, but for the rounding of many small steps."""
+    return s < s_end * (1 - 8 * torch.finfo(s_end.dtype).eps)
 
 
 def _try(problem: Problem, before: Position, s_end: Tensor) -> Tried:
     """Try one step of every sample that has not arrived."""
     method, clock, options = problem.method, problem.clock, problem.options
-    running = before.s < s_end
+    running = _is_before(before.s, s_end)
     dt = before.dt.where(running, 0.0)
     if options.clip_end:
         dt = torch.minimum(dt, (s_end - before.s).where(running, 0.0))
@@ -241,7 +253,7 @@ def _try(problem: Problem, before: Position, s_end: Tensor) -> Tried:
     with torch.no_grad():
         ratio = before.ratio if options.step_size is not None else _ratio(problem, before, step)
         accepted = running & (ratio <= 1)
-        all_accepted = bool((accepted == running).all())
+        all_accepted = bool(accepted.all())
         s1 = torch.where(accepted, before.s + dt, before.s)
         next_dt = before.dt
         if options.step_size is None:
@@ -314,7 +326,7 @@ def _check_step_sizes(problem: Problem, tried: Tried, running: Tensor, finite: T
 
 
 def _too_many_steps(problem: Problem, position: Position, s_end: Tensor) -> SolverError:
-    late = position.s < s_end
+    late = _is_before(position.s, s_end)
     sample = int(late.nonzero()[0])
     end = float(problem.clock.time(s_end)[sample].detach())
     return failure(

@@ -45,8 +45,8 @@ def odeint(
         State at the first time of each sample; real or complex.
     ts : Tensor of shape (T,) or (B, T)
         Times at which to give the state, shared or per sample. Each row rises or falls; times may
-        repeat, so that a short row is padded with its last time. Given in float64, times of any
-        size keep their full precision, whatever the precision of the state.
+        repeat, so that a short row is padded with its last time. Given in float64, steps and
+        states are exact for times of any size; ``f`` is given them in the precision of the state.
     method : str, default="tsit5"
         Runge-Kutta method: "tsit5", "dopri5", "bosh3", "heun" or "ralston", which choose their
         steps by the tolerances, or "rk4", "midpoint" or "euler", which need a ``step_size``. For
@@ -103,13 +103,15 @@ def odeint(
     >>> solution.stats.n_f_evals
     tensor([26, 50])
     """
+    if not callable(f):
+        raise TypeError(f"f must be callable as f(t, y), not {type(f).__name__}.")
     _check_state(y0)
     ts = _check_times(ts, y0)
     _check_choice("method", method, tuple(METHODS))
     _check_choice("adjoint", adjoint, ADJOINTS)
     _check_tolerances(rtol=rtol, atol=atol)
-    if max_steps < 1:
-        raise ValueError(f"max_steps={max_steps} must be at least 1.")
+    if not isinstance(max_steps, int) or max_steps < 1:
+        raise ValueError(f"max_steps={max_steps} must be a whole number of at least 1.")
     if METHODS[method].error is None and step_size is None:
         raise ValueError(f"method={method} takes steps of one size: give step_size.")
     if METHODS[method].is_implicit and adjoint == "backsolve":
@@ -176,9 +178,11 @@ def _real_dtype(y: Tensor) -> torch.dtype:
 
 def _reader(track: Track, clock: Clock, y0: Tensor, shape: torch.Size) -> DenseSolution:
     def read(ts: Tensor) -> Tensor:
+        if not isinstance(ts, Tensor):
+            raise TypeError(f"times must be a Tensor, not {type(ts).__name__}.")
         s = clock.since_start(_check_shape(ts, len(y0)))
         reached = track.reached() if track.pieces else torch.zeros_like(s[:, 0])
-        outside = (s < 0) | (s > reached[:, None])
+        outside = ~((s >= 0) & (s <= reached[:, None]))
         if bool(outside.any()):
             i, j = outside.nonzero()[0].tolist()
             raise ValueError(
@@ -211,6 +215,12 @@ def _check_times(ts: Tensor, y0: Tensor) -> Tensor:
     if ts.shape[1] == 0:
         raise ValueError("ts is empty: give at least the time of y0.")
     given = ts.detach()
+    if not given.is_floating_point() and given.numel() and int(given.abs().max()) > 2**53:
+        raise ValueError(
+            "ts holds whole numbers above 2**53, which float64 cannot tell apart: subtract the "
+            "first time, or count in a coarser unit."
+        )
+    given = given.double() if given.device.type != "mps" else given.float()
     bad = ~given.isfinite()
     if bool(bad.any()):
         i, j = bad.nonzero()[0].tolist()
@@ -244,6 +254,8 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _check_tolerances(*, rtol: float, atol: float) -> None:
     for name, value in (("rtol", rtol), ("atol", atol)):
+        if not isinstance(value, int | float):
+            raise TypeError(f"{name} must be a number, not {type(value).__name__}.")
         if not 0 <= value < math.inf:
             raise ValueError(f"{name}={value} must be a number of at least 0.")
     if rtol == atol == 0:
@@ -253,7 +265,13 @@ def _check_tolerances(*, rtol: float, atol: float) -> None:
 def _step_sizes(name: str, size: float | Tensor | None, like: Tensor) -> Tensor | None:
     if size is None:
         return None
-    sizes = torch.as_tensor(size).detach().to(like).expand_as(like)
+    sizes = torch.as_tensor(size, dtype=like.dtype, device=like.device).detach()
+    if sizes.shape not in ((), like.shape):
+        raise ValueError(
+            f"{name} must be a number or have shape (B,) with B={len(like)}, not "
+            f"{tuple(sizes.shape)}."
+        )
+    sizes = sizes.expand_as(like)
     if not bool(((sizes > 0) & sizes.isfinite()).all()):
         raise ValueError(f"{name} must be positive, also where time runs backward.")
     return sizes

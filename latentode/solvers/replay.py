@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentode.solvers.dense import Track, piece_of_step
 from latentode.solvers.loop import Counts, Tried, take_step
-from latentode.solvers.solve import Task, problem_for, solve
+from latentode.solvers.solve import Task, inner, problem_for, solve
 
 
 class Taken(NamedTuple):
@@ -32,9 +32,9 @@ class Taken(NamedTuple):
 class Record:
     """Where each step of a solve started, and nothing of what the field computed."""
 
-    def __init__(self) -> None:
+    def __init__(self, s0: Tensor, y0: Tensor) -> None:
         self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = []
-        self._end: tuple[Tensor, Tensor] | None = None
+        self._end = s0, y0
 
     def add(self, tried: Tried) -> None:
         """Keep a step."""
@@ -42,12 +42,13 @@ class Record:
         self._steps.append((before.s, tried.dt, after.s, before.y, tried.accepted))
         self._end = after.s, after.y
 
-    def taken(self) -> Taken | None:
-        """Give the steps that were accepted; None if there was none to take."""
-        if self._end is None:
-            return None
-        s0, dt, s1, y0, accepted = (torch.stack(part) for part in zip(*self._steps, strict=True))
+    def taken(self) -> Taken:
+        """Give the steps that were accepted, or one that rests if there was none to take."""
         s_end, y_end = self._end
+        if not self._steps:
+            rest = torch.zeros_like(s_end)[None]
+            return Taken(rest, rest, rest, y_end[None])
+        s0, dt, s1, y0, accepted = (torch.stack(part) for part in zip(*self._steps, strict=True))
         number = accepted.cumsum(dim=0) - 1
         n_steps = int(number[-1].max()) + 1
         i, sample = accepted.nonzero(as_tuple=True)
@@ -90,7 +91,7 @@ class Replay(torch.autograd.Function):
         *tensors: Tensor,
     ) -> Tensor:
         """Solve for the states at ts (B, T), from y0 (B, D)."""
-        record = Record()
+        record = Record(torch.zeros_like(task.clock.t0), y0.detach())
         with torch.no_grad():
             ys, report["counts"], _ = solve(task, y0, ts, keep_steps=False, observe=record.add)
         ctx.task, ctx.evals_backward, ctx.taken = task, evals_backward, record.taken()
@@ -103,10 +104,7 @@ class Replay(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True: this gradient would have no graph
             raise RuntimeError("adjoint=replay has no second derivative: use adjoint=direct.")
         ts, *tensors = ctx.saved_tensors
-        if ctx.taken is None:  # every time asked for is a start
-            zeros = [torch.zeros_like(tensor) for tensor in tensors]
-            return None, None, None, grad_ys.sum(dim=1), torch.zeros_like(ts), *zeros
-        rewind = _Rewind(ctx.task, ctx.taken, ts, tensors)
+        rewind = _Rewind(ctx.task, ctx.taken, ts, tensors, moving=ctx.needs_input_grad[4])
         adj = rewind.run(grad_ys)
         ctx.evals_backward += rewind.evals
         return None, None, None, adj, rewind.grad_ts(), *rewind.gradients
@@ -115,13 +113,15 @@ class Replay(torch.autograd.Function):
 class _Rewind:
     """The steps of a solve, taken again from the last to the first."""
 
-    def __init__(self, task: Task, taken: Taken, ts: Tensor, tensors: list[Tensor]) -> None:
+    def __init__(
+        self, task: Task, taken: Taken, ts: Tensor, tensors: list[Tensor], *, moving: bool
+    ) -> None:
         self.taken = taken
         self.tensors = tensors
         self.gradients = [torch.zeros_like(tensor) for tensor in tensors]
         self.sign = task.clock.sign
         # The start of the clock as a leaf of its own, for fields that change with time.
-        self.t0 = task.clock.t0.clone().requires_grad_()
+        self.t0 = task.clock.t0.clone().requires_grad_(moving)
         self.problem = problem_for(
             task._replace(clock=task.clock._replace(t0=self.t0)), taken.y0[0]
         )
@@ -137,7 +137,18 @@ class _Rewind:
         adj = torch.zeros_like(grad_ys[:, 0])
         for n in reversed(range(len(self.taken.dt))):
             adj = self._step_back(n, adj, grad_ys)
+        self._move_with_times(grad_ys)
         return adj
+
+    def _move_with_times(self, grad_ys: Tensor) -> None:
+        """Give the times of samples that never move their gradient, which no step has."""
+        resting = self.s[:, -1] <= 0
+        if bool(resting.any()):
+            clock = self.problem.clock
+            with torch.no_grad():
+                k = self.problem.field(clock.time_for_field(self.taken.s0[0]), self.taken.y0[0])
+            moved = inner(grad_ys, k[:, None]).to(self.grad_s.dtype)
+            self.grad_s = torch.where(resting[:, None], moved, self.grad_s)
 
     def grad_ts(self) -> Tensor:
         """Give dL/dts: each time moves its own state, and the first one all of the others too."""
@@ -161,11 +172,12 @@ class _Rewind:
             read = track.read_where(s, read_here)
         self.evals += (1 + step.evals) * (dt > 0)
         outputs, cotangents = (step.y1, read), (adj, grad_ys[read_here])
-        inputs = [y, s, self.t0, *self.tensors]
+        inputs, totals = [y, s, *self.tensors], [self.grad_s, *self.gradients]
+        if self.t0.requires_grad:
+            inputs, totals = [*inputs, self.t0], [*totals, self.grad_t0]
         pulled = torch.autograd.grad(
             outputs, inputs, cotangents, allow_unused=True, retain_graph=True
         )
-        totals = [self.grad_s, self.grad_t0, *self.gradients]
         for total, part in zip(totals, pulled[1:], strict=True):
             if part is not None:
                 total += part

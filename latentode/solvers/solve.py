@@ -71,7 +71,7 @@ def solve(
         The steps, if they were kept.
     """
     problem, s = problem_for(task, y0), task.clock.since_start(ts)
-    position, counts = start(problem, torch.zeros_like(s[:, 0]).detach(), y0)
+    position, counts = start(problem, s[:, -1].detach(), y0)
     inputs = position.k, y0, s
     has_graph = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     if keep_steps or has_graph:
@@ -83,11 +83,14 @@ def _solve_keeping(
     problem: Problem, position: Position, counts: Counts, s: Tensor
 ) -> tuple[Tensor, Counts, Track]:
     """Keep every step, and read the states off them at the end."""
-    track, y0 = Track(), position.y
+    track, begin = Track(), position
     _, counts = march(
         problem, position, counts, s[:, -1].detach(), lambda tried: _keep(track, problem, tried)
     )
-    ys = track.read(s) if track.pieces else y0[:, None].expand(*s.shape, -1)
+    # A sample that never moves has no step to read, but its state moves with its times.
+    resting = (s[:, -1] <= 0)[:, None, None]
+    still = begin.y[:, None] + begin.k[:, None] * s[..., None].to(begin.y.dtype)
+    ys = torch.where(resting, still, track.read(s)) if track.pieces else still
     return ys, counts, track
 
 
@@ -103,11 +106,10 @@ def _solve_forgetting(
     ys = position.y[:, None].expand(*s.shape, -1).clone()
     begun = position.s.clone()
 
-    def read_off() -> None:
-        reached = track.reached()
-        wanted = (s > begun[:, None]) & (s <= reached[:, None])
+    def read_off(until: Tensor) -> None:
+        wanted = (s > begun[:, None]) & (s <= until[:, None])
         ys[wanted] = track.read_where(s, wanted)
-        begun.copy_(reached)
+        begun.copy_(track.reached())
         track.pieces.clear()
 
     def observe(tried: Tried) -> None:
@@ -115,11 +117,11 @@ def _solve_forgetting(
         if also is not None:
             also(tried)
         if len(track.pieces) == _CHUNK:
-            read_off()
+            read_off(track.reached())
 
     _, counts = march(problem, position, counts, s[:, -1], observe)
     if track.pieces:
-        read_off()
+        read_off(s[:, -1])
     return ys, counts, track
 
 
@@ -131,3 +133,8 @@ def _keep(track: Track, problem: Problem, tried: Tried) -> None:
             problem.method, increments, s0=before.s, dt=tried.dt, s1=after.s, y0=before.y
         )
     )
+
+
+def inner(a: Tensor, b: Tensor) -> Tensor:
+    """Give the real inner product along the last axis."""
+    return (a.conj() * b).real.sum(dim=-1) if a.is_complex() else (a * b).sum(dim=-1)

@@ -208,6 +208,19 @@ def test_statistics_count_the_evaluations():
     assert torch.equal(stats.n_steps, stats.n_accepted + stats.n_rejected)
 
 
+@pytest.mark.parametrize(
+    ("size", "end", "n_steps"), [(0.01, 1.0, 100), (0.1, 1.0, 10), (0.7, 7, 10)]
+)
+@pytest.mark.parametrize("clip_end", [False, True])
+def test_steps_of_one_size_are_as_many_as_they_should_be(size, end, n_steps, clip_end):
+    ts, y0 = torch.tensor([0.0, end], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    solution = odeint(
+        decay, y0, ts, method="rk4", step_size=size, max_steps=n_steps, clip_end=clip_end
+    )
+    assert solution.stats.n_steps == n_steps
+    assert solution.ys[0, 1, 0].item() == pytest.approx(math.exp(-end), rel=0.05)
+
+
 def test_a_first_step_that_is_given_saves_an_evaluation():
     y0, ts = torch.ones(1, 1), torch.tensor([0.0, 1.0])
     guessed, given = odeint(decay, y0, ts), odeint(decay, y0, ts, first_step=0.05)
@@ -228,7 +241,7 @@ def test_clip_end_keeps_the_field_within_the_times():
 
     def field(t, y):
         latest.append(float(t.max()))
-        return -y
+        return -1e-3 * y  # so slow that a first step could be long
 
     ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
     odeint(field, torch.ones(1, 1, dtype=torch.float64), ts, clip_end=True)
@@ -254,6 +267,10 @@ def test_dense_output_refuses_times_outside(swings):
     dense = odeint(swing, y0, ts, dense=True).dense
     with pytest.raises(ValueError, match=r"time -5 of sample 0 lies outside"):
         dense(torch.tensor([-5.0]))
+    with pytest.raises(ValueError, match="time nan of sample 0"):
+        dense(torch.tensor([math.nan]))
+    with pytest.raises(TypeError, match="times must be a Tensor, not list"):
+        dense([0.5])
     with pytest.raises(ValueError, match=r"shape \(T,\) or \(B, T\) with B=7"):
         dense(torch.zeros(3, 1))
 
@@ -292,6 +309,20 @@ class TestFailures:
         ys[:, 1].sum().backward()
         torch.testing.assert_close(y0.grad, torch.full_like(y0, 1 - 0.95), rtol=1e-5, atol=0)
 
+    def test_a_sample_that_has_arrived_cannot_hold_up_the_others(self):
+        calls = []
+
+        def field(t, y):
+            calls.append(None)
+            k = -y * torch.tensor([[1.0], [60.0]], dtype=y.dtype)
+            if len(calls) > 60:  # what it does with the first sample no longer matters
+                k[0] = math.nan
+            return k
+
+        ts = torch.tensor([[0.0, 0.01], [0.0, 5.0]], dtype=torch.float64)
+        ys = odeint(field, torch.ones(2, 1, dtype=torch.float64), ts).ys
+        assert ys[0, 1, 0].item() == pytest.approx(math.exp(-0.01))
+
     def test_fixed_steps_that_are_unstable(self):
         y0, ts = torch.ones(3, 1), torch.tensor([0.0, 100.0])
         with pytest.raises(SolverError, match=r"euler .*not finite.*shorter step_size"):
@@ -328,6 +359,12 @@ class TestFailures:
         ({"atol": math.nan}, "atol=nan must be a number of at least 0"),
         ({"rtol": 0.0, "atol": 0.0}, "both 0"),
         ({"max_steps": 0}, "max_steps=0 must be"),
+        ({"max_steps": 2.5}, r"max_steps=2\.5 must be a whole number"),
+        ({"rtol": torch.ones(2)}, "rtol must be a number, not Tensor"),
+        ({"f": None}, "f must be callable"),
+        ({"step_size": torch.ones(3)}, r"shape \(B,\) with B=2, not \(3,\)"),
+        ({"ts": torch.tensor([0, 2**60])}, r"above 2\*\*53"),
+        ({"ts": torch.tensor([0, 2, 1], dtype=torch.uint8)}, "is followed by"),
         ({"step_size": -1.0}, "step_size must be positive"),
         ({"dense": True, "adjoint": "backsolve"}, "keeps no graph"),
         ({"f": lambda t, y: y[:1]}, r"shape of y, \(2, 1\), but it returned \(1, 1\)"),
