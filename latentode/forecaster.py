@@ -1,7 +1,8 @@
 """The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
 
 import copy
-from collections.abc import Hashable, Sequence
+import warnings
+from collections.abc import Hashable, Iterator, Sequence
 from statistics import NormalDist
 from typing import NamedTuple, Self
 
@@ -15,10 +16,12 @@ from torch import Generator, Tensor
 
 from latentode.data import (
     Batch,
+    LatentODEWarning,
     Panel,
     Query,
     RowRange,
     Schema,
+    difference,
     drop_empty_rows,
     gather_context,
     in_float64,
@@ -28,13 +31,16 @@ from latentode.data import (
     select_series,
     to_panel,
 )
-from latentode.models import LatentODE, SeriesDataModule, own_randomness, train
+from latentode.models import LatentODE, SeriesDataModule, own_torch_state, train
 from latentode.nn import GaussianDecoder, GRUEncoder, MLPField
+from latentode.solvers import ADJOINTS, METHODS
 
 # Draws of the latent state behind the spread of a forecast.
 _N_DRAWS = 16
-# Series solved at a time by predict.
-_CHUNK = 1024
+# Series, and pairs of a series and a time, that are forecast at a time at most.
+_MOST_SERIES, _MOST_PAIRS = 1024, 50_000
+# Median spans of the training series beyond which a forecast comes with a warning.
+_FAR = 10
 # Epochs on all rows that follow early stopping.
 _REFIT_EPOCHS = 60
 
@@ -205,20 +211,11 @@ class LatentODEForecaster(BaseEstimator):
         ValueError
             If a parameter cannot be used.
         """
-        _check_parameters(self)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        data = SeriesDataModule(
-            df,
-            id_col=self.id_col,
-            time_col=self.time_col,
-            target_cols=self.target_cols,
-            objective=self.objective,
-            batch_size=self.batch_size,
-            val_fraction=self.val_fraction,
-            max_rows=self.max_rows,
-            random_state=seed,
-        )
-        with own_randomness(seed):
+        _check_numbers(self)
+        _check_choices(self)
+        seed = _draw_seed(self.random_state)
+        with own_torch_state(seed):
+            data = self._data(df, seed)
             module = self._build(data.n_features)
             history = self._train(module, data)
         self.module_ = module
@@ -229,6 +226,19 @@ class LatentODEForecaster(BaseEstimator):
         self.feature_names_in_ = np.array(_columns(data.schema), dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         return self
+
+    def _data(self, df: pd.DataFrame, seed: int) -> SeriesDataModule:
+        return SeriesDataModule(
+            df,
+            id_col=self.id_col,
+            time_col=self.time_col,
+            target_cols=self.target_cols,
+            objective=self.objective,
+            batch_size=int(self.batch_size),
+            val_fraction=self.val_fraction,
+            max_rows=int(self.max_rows),
+            random_state=seed,
+        )
 
     def _train(self, module: LatentODE, data: SeriesDataModule) -> pd.DataFrame:
         """Stop early on the held-out rows, then go on a little with all of them."""
@@ -287,6 +297,11 @@ class LatentODEForecaster(BaseEstimator):
             If the frames do not keep the contract, or a series is not known.
         NotFittedError
             Before ``fit``.
+
+        Warns
+        -----
+        LatentODEWarning
+            If a time is so far from what was observed that its forecast is little but the mean.
         """
         forecast = self._forecast(at, horizon, step, context, n_draws=0)
         return _beside(forecast.query, forecast.mean, self.schema_.target_cols)
@@ -328,10 +343,7 @@ class LatentODEForecaster(BaseEstimator):
         ValueError
             If a quantile is not a probability.
         """
-        levels = [float(level) for level in quantiles]
-        for level in levels:
-            if not 0 < level < 1:
-                raise ValueError(f"quantile {level} must be above 0 and below 1.")
+        levels = _levels(quantiles)
         forecast = self._forecast(at, horizon, step, context, n_draws=_N_DRAWS)
         normal = NormalDist()
         values = [forecast.mean + normal.inv_cdf(level) * forecast.std for level in levels]
@@ -368,7 +380,7 @@ class LatentODEForecaster(BaseEstimator):
             rtol=self.rtol,
             atol=self.atol,
             adjoint=self.adjoint,
-        )
+        ).float()  # whatever torch's default is
 
     def _forecast(
         self,
@@ -385,7 +397,8 @@ class LatentODEForecaster(BaseEstimator):
         query = _ask(at, horizon, step, panel, observed)
         chosen, asked_of = select_series(observed, query.ids), select_series(panel, query.ids)
         starts = _last_times(asked_of, chosen)
-        since = (query.times - starts[query.series]).astype(np.float64) / self.scaler_.time_unit
+        since = difference(query.times, starts[query.series]) / self.scaler_.time_unit
+        _warn_of_far_times(since, query, panel)
         mean, std = self._solve(chosen, query.series, since, n_draws)
         # A constant target has no scale: its forecast is that constant.
         return Forecast(query, self.scaler_.unscale(mean), self.scaler_.std * std)
@@ -396,21 +409,60 @@ class LatentODEForecaster(BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Give means and standard deviations (P, D), scaled, of pairs of a series and a time."""
         scaled = scale_panel(panel, self.scaler_)
-        place, ts = _pad_times(series, since, len(panel.ids))
         # In float64, a forecast does not feel the rounding that its batch mates bring along.
         module = copy.deepcopy(self.module_).double()
         mean = np.empty((len(series), scaled.n_features))
         std = np.empty_like(mean)
-        first, end = scaled.offsets[:-1], scaled.offsets[1:]
-        first = torch.maximum(first, end - self.max_rows)
-        for start in range(0, len(ts), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            batch = gather_context(scaled, RowRange(first[part], end[part]), ts[part])
-            batch_mean, batch_std = _moments(module, in_float64(batch), n_draws)
-            inside = (series >= start) & (series < start + _CHUNK)
-            index = series[inside] - start, place[inside]
-            mean[inside], std[inside] = batch_mean[index], batch_std[index]
+        for pairs in _batches_of_pairs(series):
+            chosen, row = np.unique(series[pairs], return_inverse=True)
+            place, ts = _pad_times(row, since[pairs], len(chosen))
+            end = scaled.offsets[torch.tensor(chosen) + 1]
+            first = torch.maximum(scaled.offsets[torch.tensor(chosen)], end - int(self.max_rows))
+            batch = in_float64(gather_context(scaled, RowRange(first, end), ts))
+            batch_mean, batch_std = _moments(module, batch, n_draws)
+            mean[pairs], std[pairs] = batch_mean[row, place], batch_std[row, place]
         return mean, std
+
+
+def _batches_of_pairs(series: np.ndarray) -> Iterator[np.ndarray]:
+    """Split pairs of a series and a time into batches in which no series has far more than others.
+
+    A batch is padded to the most times of a series, so series with about as many go together.
+    """
+    counts = np.bincount(series)
+    size = counts[series]
+    order = np.lexsort((np.arange(len(series)), series, -size))
+    start = 0
+    while start < len(order):
+        widest = size[order[start]]
+        n_series = int(min(_MOST_SERIES, max(_MOST_PAIRS // widest, 1)))
+        own = series[order[start : start + n_series * widest]]
+        number = np.cumsum(np.diff(own, prepend=own[0]) != 0)
+        n_pairs = int(np.searchsorted(number, n_series))
+        for part in range(start, start + n_pairs, _MOST_PAIRS):
+            yield order[part : min(part + _MOST_PAIRS, start + n_pairs)]
+        start += n_pairs
+
+
+def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Give a seed; without a random state one from the system, not from numpy's global one."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _warn_of_far_times(since: np.ndarray, query: Query, panel: Panel) -> None:
+    far = np.abs(since) > _FAR
+    if not far.any():
+        return
+    first = query.ids[query.series[far][0]]
+    warnings.warn(
+        f"{int(far.sum())} of the {len(far)} times asked lie more than {_FAR} times the span of a "
+        f"typical series away from what was observed, first of series {first}: forecasts there "
+        "say little more than the mean.",
+        LatentODEWarning,
+        stacklevel=4,
+    )
 
 
 def _columns(schema: Schema) -> list[Hashable]:
@@ -483,9 +535,24 @@ def _beside(query: Query, values: np.ndarray, names: Sequence[Hashable]) -> pd.D
     return pd.concat([query.frame, forecast], axis=1)
 
 
-def _check_parameters(forecaster: LatentODEForecaster) -> None:
+def _levels(quantiles: Sequence[float]) -> list[float]:
+    if isinstance(quantiles, int | float):
+        raise TypeError(f"quantiles must be a list of numbers: [{quantiles}].")
+    levels = [float(level) for level in quantiles]
+    if not levels:
+        raise ValueError("quantiles is empty: give at least one.")
+    for level in levels:
+        if not 0 < level < 1:
+            raise ValueError(f"quantile {level} must be above 0 and below 1.")
+        if levels.count(level) > 1:
+            raise ValueError(f"quantile {level} is asked more than once.")
+    return levels
+
+
+def _check_numbers(forecaster: LatentODEForecaster) -> None:
     """Refuse what would fail late, or not at all; the rest is checked where it is used."""
-    for name in ("latent_size", "hidden_size", "max_epochs", "patience"):
+    sizes = ("latent_size", "hidden_size", "max_epochs", "patience", "batch_size", "max_rows")
+    for name in sizes:
         value = getattr(forecaster, name)
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name}={value} must be a whole number of at least 1.")
@@ -493,5 +560,24 @@ def _check_parameters(forecaster: LatentODEForecaster) -> None:
         value = getattr(forecaster, name)
         if not 0 < value < float("inf"):
             raise ValueError(f"{name}={value} must be a positive number.")
+    for name in ("weight_decay", "kl_weight"):
+        value = getattr(forecaster, name)
+        if value is not None and not 0 <= value < float("inf"):
+            raise ValueError(f"{name}={value} must be a number of at least 0.")
     if not 0 <= forecaster.dropout < 1:
         raise ValueError(f"dropout={forecaster.dropout} must be at least 0 and less than 1.")
+
+
+def _check_choices(forecaster: LatentODEForecaster) -> None:
+    if not isinstance(forecaster.refit, bool | np.bool_):
+        raise TypeError(f"refit={forecaster.refit} must be True or False.")
+    methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
+    if forecaster.method not in methods:
+        raise ValueError(
+            f"method={forecaster.method} is not one that chooses its own steps: choose one of "
+            f"{', '.join(methods)}."
+        )
+    if forecaster.adjoint not in ADJOINTS:
+        raise ValueError(
+            f"adjoint={forecaster.adjoint} is not known: choose one of {', '.join(ADJOINTS)}."
+        )

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 
-from latentode import FrameError, LatentODEForecaster
+from latentode import FrameError, LatentODEForecaster, LatentODEWarning
 
 SMALL = {"max_epochs": 4, "latent_size": 4, "hidden_size": 8, "verbose": 0, "random_state": 0}
 
@@ -149,6 +150,14 @@ class TestWhatMustNotMatter:
         out = (model.predict(asked).a - 1e9) / 1e6
         np.testing.assert_allclose(out, fitted.predict(asked).a, rtol=0, atol=1e-3)
 
+    def test_how_many_times_are_asked_of_others(self, fitted):
+        asked = pd.DataFrame({"id": [5] * 3000 + [7, 8], "time": [*np.linspace(7, 9, 3000), 7, 8]})
+        asked = asked.sample(frac=1, random_state=0)
+        together = fitted.predict(asked)
+        for key in (5, 7, 8):
+            alone = fitted.predict(asked[asked.id == key])
+            pd.testing.assert_frame_equal(alone, together[together.id == key], rtol=0, atol=1e-9)
+
     def test_that_rows_without_a_value_are_there(self, fitted, waves, asked):
         empty = pd.DataFrame({"id": [3, 3], "time": [6.9, 7.5]})
         out = fitted.predict(asked, context=pd.concat([waves, empty]))
@@ -206,6 +215,27 @@ class TestOddFrames:
         out = model.predict(1.7e9 + np.array([31.0, 32.0, 33.0]))
         assert out.groupby("id").a.nunique().min() == 3
 
+    @pytest.mark.filterwarnings("ignore::latentode.data.errors.LatentODEWarning")
+    def test_a_series_far_longer_than_the_others_does_not_spoil_them(self, waves):
+        long = pd.DataFrame({"id": 99, "time": [0.0, 300.0, 600.0], "a": [0, 0.5, 1], "b": 0.0})
+        model = LatentODEForecaster(**SMALL).fit(pd.concat([waves, long]))
+        assert model.history_.train_loss.max() < 5
+        out = model.predict(pd.DataFrame({"id": [99, 3], "time": [550.0, 7.0]}))
+        assert out[["a", "b"]].abs().max(axis=None) < 5
+
+    def test_nanoseconds_further_apart_than_integers_reach(self):
+        times = pd.to_datetime(["1700-01-01", "1700-06-01", "1701-01-01", "1702-01-01"])
+        df = pd.DataFrame({"time": times.astype("datetime64[ns]"), "y": [1.0, 2.0, 3.0, 4.0]})
+        with pytest.warns(LatentODEWarning, match="times asked"):
+            out = LatentODEForecaster(**SMALL).fit(df).predict("2200-01-01")
+        assert 0 < out.y.item() < 6
+
+    def test_values_near_the_largest_floats(self, waves):
+        df = waves.assign(a=waves.a * 1e300)
+        out = LatentODEForecaster(**SMALL).fit(df).predict(7.0)
+        assert np.isfinite(out.a).all()
+        assert out.a.abs().max() > 1e298
+
     def test_more_rows_than_are_read(self, waves):
         model = LatentODEForecaster(**SMALL, max_rows=3).fit(waves)
         recent = waves.sort_values("time").groupby("id").tail(3)
@@ -239,15 +269,18 @@ class TestSettings:
             ({"latent_size": 0}, "latent_size=0 must be a whole number of at least 1"),
             ({"dropout": 1.0}, r"dropout=1\.0 must be"),
             ({"learning_rate": -1.0}, r"learning_rate=-1\.0 must be a positive number"),
-            ({"method": "rk45"}, "method=rk45 is not known"),
-            ({"method": "rk4"}, "takes steps of one size"),
+            ({"method": "rk45"}, "method=rk45 is not one that chooses its own steps"),
+            ({"method": "rk4"}, "method=rk4 is not one .*: choose one of heun"),
+            ({"batch_size": 1.5}, r"batch_size=1\.5 must be a whole number"),
+            ({"weight_decay": -1.0}, r"weight_decay=-1\.0 must be a number of at least 0"),
+            ({"refit": "no"}, "refit=no must be True or False"),
             ({"adjoint": "no"}, "adjoint=no is not known"),
             ({"objective": "no"}, "objective=no is not known"),
             ({"val_fraction": 1.5}, r"val_fraction=1\.5 must be"),
         ],
     )
     def test_bad_ones_are_refused_by_fit(self, settings, message, waves):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((ValueError, TypeError), match=message):
             LatentODEForecaster(**SMALL | settings).fit(waves)
 
     def test_the_history_names_every_epoch(self, fitted):
@@ -276,6 +309,42 @@ class TestManners:
         assert list(tmp_path.iterdir()) == []
         assert capfd.readouterr() == ("", "")
 
+    def test_the_grad_mode_of_the_caller_stays(self, waves, asked, fitted):
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode():
+                model = LatentODEForecaster(**SMALL).fit(waves)
+                assert not torch.is_grad_enabled()
+            pd.testing.assert_frame_equal(model.predict(asked), fitted.predict(asked))
+
+    def test_the_default_dtype_of_torch_does_not_matter(self, waves, asked):
+        torch.set_default_dtype(torch.float64)
+        try:
+            model = LatentODEForecaster(**SMALL).fit(waves)
+            assert np.isfinite(model.predict_quantiles(asked)).all(axis=None)
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    def test_threads_with_the_same_seed_get_the_same_model(self, waves, asked, fitted):
+        with ThreadPoolExecutor(3) as pool:
+            models = pool.map(lambda _: LatentODEForecaster(**SMALL).fit(waves), range(3))
+        for model in models:
+            pd.testing.assert_frame_equal(model.predict(asked), fitted.predict(asked))
+
+    def test_without_a_seed_numpys_random_state_stays(self, waves):
+        before = np.random.get_state()[1].tolist()  # noqa: NPY002
+        LatentODEForecaster(**SMALL | {"random_state": None, "max_epochs": 1}).fit(waves)
+        assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+    @pytest.mark.parametrize(("name", "code"), [("SIGINT", "interrupted"), ("SIGTERM", "143")])
+    def test_a_signal_ends_fit_as_it_ends_programs(self, name, code, waves, tmp_path):
+        waves.to_pickle(tmp_path / "waves")
+        script = SIGNAL_SCRIPT.format(name=name)
+        run = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=120,
+            text=True, check=False,
+        )  # fmt: skip
+        assert code in (run.stdout.strip(), str(run.returncode)), run.stderr
+
     def test_warnings_of_fit_are_none(self, waves):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -289,6 +358,21 @@ class TestManners:
         )
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
         pd.testing.assert_frame_equal(pd.read_pickle(tmp_path / "out"), fitted.predict(asked))
+
+
+SIGNAL_SCRIPT = """
+import os, signal, threading
+import pandas as pd
+from latentode import LatentODEForecaster
+
+waves = pd.read_pickle("waves")
+LatentODEForecaster(max_epochs=1, verbose=0).fit(waves)
+threading.Timer(1, os.kill, (os.getpid(), signal.{name})).start()
+try:
+    LatentODEForecaster(max_epochs=100_000, patience=100_000, verbose=0).fit(waves)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 
 
 def global_state():

@@ -19,7 +19,7 @@ from latentode.data.panel import (
     to_panel,
 )
 from latentode.data.query import Query, query_at, query_horizon
-from latentode.data.scaling import ScaledPanel, Scaler, scale_panel
+from latentode.data.scaling import ScaledPanel, Scaler, difference, scale_panel
 from latentode.data.split import OBJECTIVES, first_rows, time_holdout
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Scaler",
     "Schema",
     "check_time_span",
+    "difference",
     "drop_empty_rows",
     "first_rows",
     "gather_batch",

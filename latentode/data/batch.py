@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     mask : Tensor of shape (B, T, D), dtype=torch.bool
         True where a value was observed.
     lengths : Tensor of shape (B,), dtype=torch.long
-        RowRange of the context that are not padding.
+        Rows of the context that are not padding.
     ts : Tensor of shape (B, P)
         Times asked about, in any order.
     targets : Tensor of shape (B, P, D)

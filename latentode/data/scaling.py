@@ -8,6 +8,9 @@ from torch import Tensor
 
 from latentode.data.panel import Panel
 
+# Scaled values beyond this are as good as this: float32 could not square them.
+_LARGEST = 1e15
+
 
 class Scaler(NamedTuple):
     """What a model's numbers mean in the units of the frame.
@@ -28,17 +31,16 @@ class Scaler(NamedTuple):
     time_unit: float
 
     @classmethod
-    def fit(cls, panel: Panel) -> Self:
-        """Learn the scales of a panel; NaN entries are left out."""
-        values = panel.values
-        n_observed = np.isfinite(values).sum(axis=0).clip(min=1)
-        # Centred first: the mean of squares of values around 1e9 has no digits left.
-        mean = np.nansum(values, axis=0) / n_observed
-        mean += np.nansum(values - mean, axis=0) / n_observed
-        std = np.sqrt(np.nansum((values - mean) ** 2, axis=0) / n_observed)
-        constant = [_is_constant(column) for column in values.T]
-        mean = np.where(constant, [_first_value(column) for column in values.T], mean)
-        return cls(mean, np.where(constant, 0.0, std), _median_span(panel))
+    def fit(cls, panel: Panel, whole: Panel) -> Self:
+        """Learn the scales of the panel that is trained on; NaN entries are left out.
+
+        A target that is constant there, but not in the whole panel, has the scale of the latter.
+        """
+        scales = [_location_and_scale(column) for column in panel.values.T]
+        wider = [_location_and_scale(column) for column in whole.values.T]
+        chosen = [b if a[1] == 0 else a for a, b in zip(scales, wider, strict=True)]
+        mean, std = np.array(chosen).reshape(-1, 2).T
+        return cls(mean, std, _median_span(panel))
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Give values (N, D) in standard deviations from the mean; NaN stays NaN."""
@@ -49,24 +51,45 @@ class Scaler(NamedTuple):
         return self.mean + self.std * scaled
 
 
-def _is_constant(column: np.ndarray) -> bool:
+def _location_and_scale(column: np.ndarray) -> tuple[float, float]:
+    """Give the mean and the standard deviation of a column; if it is constant, that, and 0."""
     observed = column[np.isfinite(column)]
-    return len(observed) == 0 or bool(observed.min() == observed.max())
-
-
-def _first_value(column: np.ndarray) -> float:
-    observed = column[np.isfinite(column)]
-    return float(observed[0]) if len(observed) else 0.0
+    if len(observed) == 0:
+        return 0.0, 0.0
+    if observed.min() == observed.max():
+        return float(observed[0]), 0.0
+    # Around the middle and in units of the largest distance from it: values around 1e9 keep their
+    # digits, and no square is too large or too small.
+    middle = observed.min() / 2 + observed.max() / 2
+    unit = np.abs(observed - middle).max()
+    parts = (observed - middle) / unit
+    return float(middle + unit * parts.mean()), float(unit * parts.std())
 
 
 def _median_span(panel: Panel) -> float:
     filled = np.diff(panel.offsets) > 0
     first, last = panel.offsets[:-1][filled], panel.offsets[1:][filled] - 1
-    spans = (panel.times[last] - panel.times[first]).astype(np.float64)
+    spans = difference(panel.times[last], panel.times[first])
     if (spans > 0).any():
         return float(np.median(spans[spans > 0]))
-    spread = float(panel.times.max() - panel.times.min()) if len(panel.times) else 0.0
-    return spread or 1.0
+    spread = difference(panel.times.max(), panel.times.min()) if len(panel.times) else 0.0
+    return float(spread) or 1.0
+
+
+def difference(later: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+    """Subtract times as float64: exactly as integers, unless these do not hold the difference.
+
+    Examples
+    --------
+    >>> float(difference(np.int64(2**62 + 3), np.int64(2**62)))
+    3.0
+    >>> float(difference(np.int64(2**62), np.int64(-(2**62))))
+    9.223372036854776e+18
+    """
+    roughly = np.asarray(later).astype(np.float64) - np.asarray(earlier).astype(np.float64)
+    with np.errstate(over="ignore"):
+        exact = np.subtract(later, earlier)
+    return np.where(np.abs(roughly) < 2.0**62, exact.astype(np.float64), roughly)[()]
 
 
 class ScaledPanel(NamedTuple):
@@ -103,10 +126,10 @@ class ScaledPanel(NamedTuple):
 
 def scale_panel(panel: Panel, scaler: Scaler) -> ScaledPanel:
     """Give a panel in the model's units; times are subtracted exactly before they are scaled."""
-    first_rows = np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
-    starts = panel.times[first_rows]
-    t = (panel.times - starts).astype(np.float64) / scaler.time_unit
-    x = scaler.scale(panel.values)
+    start = np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
+    t = difference(panel.times, panel.times[start]) / scaler.time_unit
+    # A context may hold what float32 cannot, many times the scale of what was fitted.
+    x = np.clip(scaler.scale(panel.values), -_LARGEST, _LARGEST)
     t, x = np.append(t, 0.0), np.vstack([x, np.full((1, x.shape[1]), np.nan)])
     # torch.tensor copies: pandas 3 hands out read-only arrays that must not be kept.
     return ScaledPanel(

@@ -6,6 +6,7 @@ from torch import Generator
 
 from latentode.data.batch import Parts, RowRange
 from latentode.data.panel import Panel
+from latentode.data.scaling import difference
 
 # How often a whole series is to be foretold from nothing, so that the prior is trained too.
 _NO_CONTEXT = 0.02
@@ -29,7 +30,7 @@ def time_holdout(panel: Panel, fraction: float) -> np.ndarray:
     sizes = np.diff(panel.offsets)
     series = np.repeat(np.arange(len(sizes)), sizes)
     first, last = panel.offsets[:-1][series], panel.offsets[1:][series] - 1
-    since_start = (panel.times - panel.times[first]).astype(np.float64)
+    since_start = difference(panel.times, panel.times[first])
     kept = since_start <= (1 - fraction) * since_start[last]
     return np.bincount(series, weights=kept, minlength=len(sizes)).astype(np.int64)
 

@@ -2,6 +2,6 @@
 
 from latentode.models.datamodule import SeriesDataModule
 from latentode.models.latent_ode import LatentODE
-from latentode.models.training import own_randomness, train
+from latentode.models.training import own_torch_state, train
 
-__all__ = ["LatentODE", "SeriesDataModule", "own_randomness", "train"]
+__all__ = ["LatentODE", "SeriesDataModule", "own_torch_state", "train"]

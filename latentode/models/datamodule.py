@@ -166,7 +166,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         check_time_span(self.panel)
         observed = drop_empty_rows(self.panel)
         n_kept = time_holdout(observed, val_fraction)
-        self.scaler = Scaler.fit(first_rows(observed, n_kept))
+        self.scaler = Scaler.fit(first_rows(observed, n_kept), observed)
         self.scaled = scale_panel(observed, self.scaler)
         self._cut = self.scaled.offsets[:-1] + torch.tensor(n_kept)
 

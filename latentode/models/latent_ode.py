@@ -11,7 +11,13 @@ from torch.distributions import Normal, kl_divergence
 
 from latentode.data import Batch
 from latentode.nn import GaussianDecoder, GRUEncoder, summarise
-from latentode.solvers import odeint
+from latentode.solvers import SolverError, odeint
+
+# How far from the anchor time runs as it is, and how much of it is left after that, in the model's
+# unit: ahead, where solutions are damped, and back, where the same damping lets them grow.
+_AHEAD, _BACK = 4.0, 1.0
+# A latent path is short and smooth: one that needs more steps has diverged.
+_MAX_STEPS = 1000
 
 
 class Losses(NamedTuple):
@@ -98,7 +104,9 @@ class LatentODE(lightning.LightningModule):
         self.observation_dropout = observation_dropout
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self.solve = partial(odeint, method=method, rtol=rtol, atol=atol, adjoint=adjoint)
+        self.solve = partial(
+            odeint, method=method, rtol=rtol, atol=atol, adjoint=adjoint, max_steps=_MAX_STEPS
+        )
         self._epoch: list[Losses] = []
 
     def forward(self, batch: Batch) -> Normal:
@@ -117,7 +125,11 @@ class LatentODE(lightning.LightningModule):
         return p
 
     def latent_path(self, z0: Tensor, t0: Tensor, ts: Tensor) -> Tensor:
-        """Give the latent states (B, P, L) at times ts (B, P) in any order, from z0 at t0 (B,)."""
+        """Give the latent states (B, P, L) at times ts (B, P) in any order, from z0 at t0 (B,).
+
+        Far from t0, latent time runs slower and slower, so that a forecast settles: `far_time`.
+        """
+        ts = t0[:, None] + far_time(ts - t0[:, None])
         is_later = ts >= t0[:, None]
         if bool(is_later.all()):
             return self._solve(z0, t0, ts)
@@ -148,9 +160,16 @@ class LatentODE(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Give the loss of a batch for one draw of the latent state."""
         batch = thinned(batch, self.observation_dropout)
-        q = self.encode(batch)
-        losses = self.losses(batch, q.rsample(), q, kl_weight=self._current_kl_weight())
-        self._check_finite(losses.total, batch_idx)
+        try:
+            q = self.encode(batch)
+        except ValueError as error:  # of torch, for a distribution with a mean of NaN
+            raise self._diverged(batch_idx, "the encoder gives NaN.") from error
+        try:
+            losses = self.losses(batch, q.rsample(), q, kl_weight=self._current_kl_weight())
+        except SolverError as error:
+            raise self._diverged(batch_idx, str(error)) from error
+        if not bool(losses.total.isfinite()):
+            raise self._diverged(batch_idx, f"the loss is {float(losses.total.detach())}.")
         self._epoch.append(Losses(*(loss.detach() for loss in losses)))
         return losses.total
 
@@ -192,12 +211,25 @@ class LatentODE(lightning.LightningModule):
         n_warmup = self.kl_warmup * int(self.trainer.estimated_stepping_batches)
         return self.kl_weight * min(1.0, self.global_step / max(n_warmup, 1.0))
 
-    def _check_finite(self, loss: Tensor, batch_idx: int) -> None:
-        if not bool(loss.isfinite()):
-            raise FloatingPointError(
-                f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, batch "
-                f"{batch_idx}. Lower learning_rate, or look for outliers in the data."
-            )
+    def _diverged(self, batch_idx: int, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"training diverged in epoch {self.current_epoch}, batch {batch_idx}: {what} Lower "
+            "learning_rate, or look for outliers in the data."
+        )
+
+
+def far_time(since: Tensor) -> Tensor:
+    """Give latent time since the anchor: as it is nearby, and bounded however far it goes.
+
+    Examples
+    --------
+    >>> far_time(torch.tensor([-1e6, -0.5, 3.0, 6.0, 1e6]))
+    tensor([-2.0000, -0.5000,  3.0000,  5.5739,  8.0000])
+    """
+    near = torch.where(since > 0, _AHEAD, _BACK)
+    beyond = (since.abs() - near).clamp(min=0)
+    slowed = near * -torch.expm1(-beyond / near)
+    return since.sign() * (since.abs().minimum(near) + slowed)
 
 
 def thinned(batch: Batch, share: float) -> Batch:

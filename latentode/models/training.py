@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +12,14 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from tqdm import tqdm
 
 from latentode.models.datamodule import SeriesDataModule
 from latentode.models.latent_ode import LatentODE
+
+_RANDOM_STATE = threading.RLock()
 
 
 class KeepBest(Callback):
@@ -152,11 +157,21 @@ def train(
             enable_model_summary=False,
             callbacks=[best] if label is None else [best, EpochBar(label)],
         )
-        trainer.fit(module, datamodule=data)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        _fit(trainer, module, data)
     module.eval()
     return best.history
+
+
+def _fit(trainer: lightning.Trainer, module: LatentODE, data: SeriesDataModule) -> None:
+    """Fit, and end by a signal as programs do."""
+    try:
+        trainer.fit(module, datamodule=data)
+    except SIGTERMException as error:
+        raise SystemExit(128 + signal.SIGTERM) from error
+    except SystemExit as error:  # how Lightning ends after Ctrl-C
+        if trainer.interrupted:
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextlib.contextmanager
@@ -177,8 +192,12 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_randomness(seed: int) -> Iterator[None]:
-    """Draw from a seed within, and leave torch's own random state as it was."""
-    with torch.random.fork_rng():
+def own_torch_state(seed: int) -> Iterator[None]:
+    """Draw from a seed within, with gradients, and leave torch's state as it was.
+
+    The random state is one for the whole process: threads wait for each other here.
+    """
+    with _RANDOM_STATE, torch.random.fork_rng():
         torch.manual_seed(seed)
-        yield
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            yield

@@ -38,7 +38,7 @@ def panel():
 
 @pytest.fixture(scope="module")
 def scaled(panel):
-    return scale_panel(panel, Scaler.fit(panel))
+    return scale_panel(panel, Scaler.fit(panel, panel))
 
 
 def whole(scaled):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from latentode.data import gather_batch, in_float64
-from latentode.models import LatentODE, SeriesDataModule, own_randomness, train
+from latentode.models import LatentODE, SeriesDataModule, own_torch_state, train
+from latentode.models.latent_ode import far_time
 from latentode.models.training import quiet
 from latentode.nn import GaussianDecoder, GRUEncoder, MLPField
 from latentode.solvers import odeint
@@ -29,7 +30,7 @@ def data(waves):
 
 
 def build(anchor="end", **options):
-    with own_randomness(0):
+    with own_torch_state(0):
         return LatentODE(
             GRUEncoder(2, 3, 8, anchor=anchor, dropout=0.0),
             Whirl(),
@@ -49,7 +50,7 @@ class Whirl(MLPField):
 def test_the_path_is_the_solution_in_both_directions_and_any_order():
     model = build(rtol=1e-6, atol=1e-6)
     z0, t0 = torch.randn(4, 3), torch.tensor([0.0, -1.0, 0.5, 0.0])
-    ts = torch.randn(4, 6)
+    ts = t0[:, None] + torch.empty(4, 6).uniform_(-1, 4)
     with torch.no_grad():
         path = model.latent_path(z0, t0, ts)
         for i in range(4):
@@ -57,6 +58,23 @@ def test_the_path_is_the_solution_in_both_directions_and_any_order():
                 times = torch.stack([t0[i], ts[i, j]])
                 exact = odeint(model.vector_field, z0[i : i + 1], times, rtol=1e-6, atol=1e-6)
                 torch.testing.assert_close(path[i, j], exact.ys[0, 1], rtol=0, atol=1e-4)
+
+
+def test_the_path_settles_far_away():
+    model, z0 = build(), torch.randn(4, 3)
+    ts = torch.tensor([[-1e12, -1e6, 1e6, 1e12]]).expand(4, -1)
+    with torch.no_grad():
+        path = model.latent_path(z0, torch.zeros(4), ts)
+    torch.testing.assert_close(path[:, 0], path[:, 1])
+    torch.testing.assert_close(path[:, 2], path[:, 3])
+    assert path.abs().max() < 100
+
+
+def test_latent_time_never_runs_backward():
+    since = torch.linspace(-20, 20, 2001, dtype=torch.float64)
+    steps = far_time(since).diff()
+    assert (steps > 0).all()
+    assert (steps <= since.diff() + 1e-12).all()
 
 
 def test_the_path_passes_through_its_start():
@@ -156,7 +174,7 @@ def test_patience_ends_training(data):
 def test_a_loss_that_is_not_finite_ends_training(data):
     model = build()
     torch.nn.init.constant_(model.decoder.head.bias, torch.inf)
-    with pytest.raises(FloatingPointError, match=r"epoch 0, batch 0.*Lower learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"epoch 0, batch 0: .*Lower learning_rate"):
         train(model, data, max_epochs=1, patience=None, accelerator="cpu", label=None)
 
 
