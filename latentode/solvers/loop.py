@@ -281,8 +281,8 @@ def take_step(problem: Problem, ts: Tensor, dt: Tensor, y: Tensor, k: Tensor) ->
         return explicit_step(field, method, ts, dt, y, k)
     tolerance = Tolerance(options.rtol, options.atol)
     if options.step_size is not None:  # steps of one size are to be those of the method itself
-        eps = torch.finfo(dt.dtype if y.dtype == dt.dtype else y.abs().dtype).eps
-        tolerance = Tolerance(1e4 * eps, 1e4 * eps)
+        rounding = 1e4 * torch.finfo(y.dtype).eps
+        tolerance = Tolerance(rounding, rounding)
     return implicit_step(field, method, ts, dt, y, k, tolerance)
 
 
