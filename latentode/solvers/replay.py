@@ -72,7 +72,7 @@ class Replay(torch.autograd.Function):
 
     Between the passes it keeps the state at the start of each accepted step. Backward, it takes
     each step again, from the last to the first, and pulls the gradient through it. The result is
-    that of autograd through the whole solve.
+    that of autograd through the whole solve, if the field gives the same values again.
 
     References
     ----------
