@@ -367,6 +367,8 @@ import os, signal, threading
 import pandas as pd
 from latentode import LatentODEForecaster
 
+# A process started in the background may inherit that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 waves = pd.read_pickle("waves")
 LatentODEForecaster(max_epochs=1, verbose=0).fit(waves)
 threading.Timer(3, os.kill, (os.getpid(), signal.{name})).start()
