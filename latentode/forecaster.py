@@ -1,44 +1,41 @@
 """The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
 
-import copy
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor
 
 from latentode.data import (
-    Batch,
     LatentODEWarning,
     Panel,
     Query,
-    RowRange,
     Schema,
     difference,
     drop_empty_rows,
-    gather_context,
-    in_float64,
     query_at,
     query_horizon,
     scale_panel,
     select_series,
     to_panel,
 )
-from latentode.models import LatentODE, SeriesDataModule, own_torch_state, train
+from latentode.models import (
+    LatentODE,
+    SeriesDataModule,
+    forecast_moments,
+    own_torch_state,
+    train,
+)
 from latentode.nn import GaussianDecoder, GRUEncoder, MLPField
 from latentode.solvers import ADJOINTS, METHODS
 
 # Draws of the latent state behind the spread of a forecast.
 _N_DRAWS = 16
-# Series, and pairs of a series and a time, that are forecast at a time at most.
-_MOST_SERIES, _MOST_PAIRS = 1024, 50_000
 # Median spans of the training series beyond which a forecast comes with a warning.
 _FAR = 10
 # Epochs on all rows that follow early stopping.
@@ -398,50 +395,18 @@ class LatentODEForecaster(BaseEstimator):
         chosen, asked_of = select_series(observed, query.ids), select_series(panel, query.ids)
         starts = _last_times(asked_of, chosen)
         since = difference(query.times, starts[query.series]) / self.scaler_.time_unit
-        _warn_of_far_times(since, query, panel)
-        mean, std = self._solve(chosen, query.series, since, n_draws)
+        _warn_of_far_times(since, query)
+        scaled = scale_panel(chosen, self.scaler_)
+        mean, std = forecast_moments(
+            self.module_,
+            scaled,
+            query.series,
+            since,
+            max_rows=int(self.max_rows),
+            n_draws=n_draws,
+        )
         # A constant target has no scale: its forecast is that constant.
         return Forecast(query, self.scaler_.unscale(mean), self.scaler_.std * std)
-
-    @torch.no_grad()
-    def _solve(
-        self, panel: Panel, series: np.ndarray, since: np.ndarray, n_draws: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Give means and standard deviations (P, D), scaled, of pairs of a series and a time."""
-        scaled = scale_panel(panel, self.scaler_)
-        # In float64, a forecast does not feel the rounding that its batch mates bring along.
-        module = copy.deepcopy(self.module_).double()
-        mean = np.empty((len(series), scaled.n_features))
-        std = np.empty_like(mean)
-        for pairs in _batches_of_pairs(series):
-            chosen, row = np.unique(series[pairs], return_inverse=True)
-            place, ts = _pad_times(row, since[pairs], len(chosen))
-            end = scaled.offsets[torch.tensor(chosen) + 1]
-            first = torch.maximum(scaled.offsets[torch.tensor(chosen)], end - int(self.max_rows))
-            batch = in_float64(gather_context(scaled, RowRange(first, end), ts))
-            batch_mean, batch_std = _moments(module, batch, n_draws)
-            mean[pairs], std[pairs] = batch_mean[row, place], batch_std[row, place]
-        return mean, std
-
-
-def _batches_of_pairs(series: np.ndarray) -> Iterator[np.ndarray]:
-    """Split pairs of a series and a time into batches in which no series has far more than others.
-
-    A batch is padded to the most times of a series, so series with about as many go together.
-    """
-    counts = np.bincount(series)
-    size = counts[series]
-    order = np.lexsort((np.arange(len(series)), series, -size))
-    start = 0
-    while start < len(order):
-        widest = size[order[start]]
-        n_series = int(min(_MOST_SERIES, max(_MOST_PAIRS // widest, 1)))
-        own = series[order[start : start + n_series * widest]]
-        number = np.cumsum(np.diff(own, prepend=own[0]) != 0)
-        n_pairs = int(np.searchsorted(number, n_series))
-        for part in range(start, start + n_pairs, _MOST_PAIRS):
-            yield order[part : min(part + _MOST_PAIRS, start + n_pairs)]
-        start += n_pairs
 
 
 def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -451,7 +416,7 @@ def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _warn_of_far_times(since: np.ndarray, query: Query, panel: Panel) -> None:
+def _warn_of_far_times(since: np.ndarray, query: Query) -> None:
     far = np.abs(since) > _FAR
     if not far.any():
         return
@@ -489,44 +454,6 @@ def _last_times(panel: Panel, observed: Panel) -> np.ndarray:
 def _ends(panel: Panel) -> np.ndarray:
     last = np.maximum(panel.offsets[1:] - 1, 0)
     return panel.times[last] if len(panel.times) else np.zeros(len(last), panel.times.dtype)
-
-
-def _pad_times(series: np.ndarray, since: np.ndarray, n_series: int) -> tuple[np.ndarray, Tensor]:
-    """Put the times asked of each series in a row of their own.
-
-    Returns
-    -------
-    place : ndarray of shape (P,)
-        Where in the row of its series each time went.
-    ts : Tensor of shape (S, most times of a series)
-        The times, 0 behind the last of a row.
-    """
-    counts = np.bincount(series, minlength=n_series)
-    order = np.argsort(series, kind="stable")
-    place = np.empty(len(series), dtype=np.int64)
-    place[order] = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
-    ts = np.zeros((n_series, counts.max()))
-    ts[series, place] = since
-    return place, torch.tensor(ts)
-
-
-def _moments(module: LatentODE, batch: Batch, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the mean and the standard deviation (B, P, D) of a forecast.
-
-    The draws are the same for every series, so that no forecast depends on what else is asked,
-    and come in pairs of opposite ones.
-    """
-    q = module.encode(batch)
-    p = module.decode(q.mean, batch)
-    mean, variance = p.mean, p.variance
-    if n_draws:
-        shape = n_draws // 2, q.mean.shape[1]
-        draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.mean)
-        paths = [module.decode(q.mean + q.stddev * e, batch) for e in torch.cat([draws, -draws])]
-        means = torch.stack([path.mean for path in paths])
-        variance = torch.stack([path.variance for path in paths]).mean(dim=0)
-        variance = variance + (means - mean).square().mean(dim=0)
-    return mean.numpy(), variance.sqrt().numpy()
 
 
 def _beside(query: Query, values: np.ndarray, names: Sequence[Hashable]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from latentode.models.datamodule import SeriesDataModule
 from latentode.models.latent_ode import LatentODE
+from latentode.models.prediction import forecast_moments
 from latentode.models.training import own_torch_state, train
 
-__all__ = ["LatentODE", "SeriesDataModule", "own_torch_state", "train"]
+__all__ = ["LatentODE", "SeriesDataModule", "forecast_moments", "own_torch_state", "train"]

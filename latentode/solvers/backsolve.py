@@ -7,7 +7,14 @@ from torch import Tensor
 
 from latentode.solvers.loop import Counts, Problem, Tried, march, start
 from latentode.solvers.solution import SolverError
-from latentode.solvers.solve import Task, inner, problem_for, solve
+from latentode.solvers.solve import (
+    Task,
+    add_gradients,
+    inner,
+    problem_for,
+    refuse_second_derivative,
+    solve,
+)
 
 
 class Backsolve(torch.autograd.Function):
@@ -47,8 +54,7 @@ class Backsolve(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Give dL/dy0, dL/dts and dL/dtheta from dL/dys (B, T, D)."""
-        if torch.is_grad_enabled():  # create_graph=True: this gradient would have no graph
-            raise RuntimeError("adjoint=backsolve has no second derivative: use adjoint=direct.")
+        refuse_second_derivative("backsolve")
         if not bool(grad_ys.isfinite().all()):
             raise FloatingPointError("the gradient of the loss for the states is not finite.")
         ts, ys, *tensors = ctx.saved_tensors
@@ -142,10 +148,4 @@ class _Sweep:
         if not terms:
             return
         outputs, cotangents = zip(*terms, strict=True)
-        # The graph of f may go on into one that is not ours, as behind a global: keep that.
-        parts = torch.autograd.grad(
-            outputs, self.tensors, cotangents, allow_unused=True, retain_graph=True
-        )
-        for total, part in zip(self.gradients, parts, strict=True):
-            if part is not None:
-                total += part
+        add_gradients(outputs, self.tensors, cotangents, self.gradients)

@@ -65,25 +65,7 @@ def implicit_step(
     by sample: one that has converged is left alone. A sample that does not converge gets stages
     that are not finite, so that its step is taken again shorter.
 
-    Parameters
-    ----------
-    field : callable
-        dy/ds as a function of t (B,) and y (B, D).
-    method : Method
-        The method, with S stages.
-    ts : Tensor of shape (S, B)
-        Time of every stage.
-    dt : Tensor of shape (B,)
-        Size of each sample's step.
-    y, k : Tensor of shape (B, D)
-        State at the start of the step, and the field there.
-    tolerance : Tolerance
-        How exact the step has to be.
-
-    Returns
-    -------
-    Step
-        The state after the step, and its stages.
+    Arguments and result are those of `explicit_step`, and the tolerance of the step.
 
     References
     ----------

@@ -107,17 +107,10 @@ def odeint(
         raise TypeError(f"f must be callable as f(t, y), not {type(f).__name__}.")
     _check_state(y0)
     ts = _check_times(ts, y0)
-    _check_choice("method", method, tuple(METHODS))
-    _check_choice("adjoint", adjoint, ADJOINTS)
+    _check_choices(method, adjoint, has_step_size=step_size is not None, dense=dense)
     _check_tolerances(rtol=rtol, atol=atol)
     if not isinstance(max_steps, int) or max_steps < 1:
         raise ValueError(f"max_steps={max_steps} must be a whole number of at least 1.")
-    if METHODS[method].error is None and step_size is None:
-        raise ValueError(f"method={method} takes steps of one size: give step_size.")
-    if METHODS[method].is_implicit and adjoint == "backsolve":
-        raise ValueError(f"method={method} is implicit: use adjoint=direct or adjoint=replay.")
-    if dense and adjoint != "direct":
-        raise ValueError(f"adjoint={adjoint} keeps no graph: use adjoint=direct with dense=True.")
 
     # Steps are summed up in float64 where there is one: a state may be coarse, its time is not.
     time_dtype = torch.float32 if y0.device.type == "mps" else torch.float64
@@ -245,6 +238,17 @@ def _check_shape(ts: Tensor, n_samples: int) -> Tensor:
             f"{tuple(ts.shape)}."
         )
     return ts.expand(n_samples, -1)
+
+
+def _check_choices(method: str, adjoint: str, *, has_step_size: bool, dense: bool) -> None:
+    _check_choice("method", method, tuple(METHODS))
+    _check_choice("adjoint", adjoint, ADJOINTS)
+    if METHODS[method].error is None and not has_step_size:
+        raise ValueError(f"method={method} takes steps of one size: give step_size.")
+    if METHODS[method].is_implicit and adjoint == "backsolve":
+        raise ValueError(f"method={method} is implicit: use adjoint=direct or adjoint=replay.")
+    if dense and adjoint != "direct":
+        raise ValueError(f"adjoint={adjoint} keeps no graph: use adjoint=direct with dense=True.")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -7,7 +7,14 @@ from torch import Tensor
 
 from latentode.solvers.dense import Track, piece_of_step
 from latentode.solvers.loop import Counts, Tried, take_step
-from latentode.solvers.solve import Task, inner, problem_for, solve
+from latentode.solvers.solve import (
+    Task,
+    add_gradients,
+    inner,
+    problem_for,
+    refuse_second_derivative,
+    solve,
+)
 
 
 class Taken(NamedTuple):
@@ -101,8 +108,7 @@ class Replay(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Give dL/dy0, dL/dts and dL/dtheta from dL/dys (B, T, D)."""
-        if torch.is_grad_enabled():  # create_graph=True: this gradient would have no graph
-            raise RuntimeError("adjoint=replay has no second derivative: use adjoint=direct.")
+        refuse_second_derivative("replay")
         ts, *tensors = ctx.saved_tensors
         rewind = _Rewind(ctx.task, ctx.taken, ts, tensors, moving=ctx.needs_input_grad[4])
         adj = rewind.run(grad_ys)
@@ -172,14 +178,10 @@ class _Rewind:
             read = track.read_where(s, read_here)
         self.evals += (1 + step.evals) * (dt > 0)
         outputs, cotangents = (step.y1, read), (adj, grad_ys[read_here])
-        inputs, totals = [y, s, *self.tensors], [self.grad_s, *self.gradients]
+        grad_y = torch.zeros_like(y0)
+        inputs = [y, s, *self.tensors]
+        totals = [grad_y, self.grad_s, *self.gradients]
         if self.t0.requires_grad:
             inputs, totals = [*inputs, self.t0], [*totals, self.grad_t0]
-        pulled = torch.autograd.grad(
-            outputs, inputs, cotangents, allow_unused=True, retain_graph=True
-        )
-        for total, part in zip(totals, pulled[1:], strict=True):
-            if part is not None:
-                total += part
-        grad_y: Tensor = pulled[0]
+        add_gradients(outputs, inputs, cotangents, totals)
         return grad_y

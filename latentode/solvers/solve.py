@@ -1,6 +1,6 @@
 """A whole solve: from a field and its times to states, and to the steps they came from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -138,3 +138,25 @@ def _keep(track: Track, problem: Problem, tried: Tried) -> None:
 def inner(a: Tensor, b: Tensor) -> Tensor:
     """Give the real inner product along the last axis."""
     return (a.conj() * b).real.sum(dim=-1) if a.is_complex() else (a * b).sum(dim=-1)
+
+
+def add_gradients(
+    outputs: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor],
+    totals: Sequence[Tensor],
+) -> None:
+    """Pull cotangents from outputs back to inputs, and add what arrives to the totals in place.
+
+    The graph of a field may go on into one that is not ours, as behind a global: it is kept.
+    """
+    parts = torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True, retain_graph=True)
+    for total, part in zip(totals, parts, strict=True):
+        if part is not None:
+            total += part
+
+
+def refuse_second_derivative(adjoint: str) -> None:
+    """Raise in a backward pass that is to have a graph itself, which it would not have."""
+    if torch.is_grad_enabled():  # create_graph=True
+        raise RuntimeError(f"adjoint={adjoint} has no second derivative: use adjoint=direct.")

@@ -1,6 +1,8 @@
 """The laws of a solve: exact solutions, orders, and what must not matter."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -384,3 +386,19 @@ def test_nothing_of_the_callers_is_changed(swings):
     odeint(swing, y0, ts)
     assert torch.equal(y0, copies[0])
     assert torch.equal(ts, copies[1])
+
+
+def test_failures_are_the_same_when_python_drops_assertions():
+    code = (
+        "import torch; from latentode.solvers import SolverError, odeint\n"
+        "y0, ts = torch.ones(1, 1), torch.tensor([0.0, 5.0])\n"
+        "for f, options, error in [(lambda t, y: y**2, {}, SolverError),"
+        " (lambda t, y: -y, {'rtol': -1.0}, ValueError),"
+        " (lambda t, y: -y, {'method': 'rk4'}, ValueError)]:\n"
+        "    try: odeint(f, y0, ts, **options)\n"
+        "    except error: print('raised')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-O", "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert run.stdout.split() == ["raised"] * 3
