@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentode.solvers.loop import Counts, Problem, Tried, march, start
+from latentode.solvers.loop import Problem, Tried, course_to, march, start
 from latentode.solvers.solution import SolverError
 from latentode.solvers.solve import (
+    Answer,
     Task,
     add_gradients,
     inner,
@@ -37,19 +38,20 @@ class Backsolve(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401
-        report: dict[str, Counts],
+        report: dict[str, Answer],
         evals_backward: Tensor,
         task: Task,
         y0: Tensor,
         ts: Tensor,
+        k0: Tensor,
         *tensors: Tensor,
     ) -> Tensor:
         """Solve for the states at ts (B, T), from y0 (B, D)."""
         with torch.no_grad():
-            ys, report["counts"], _ = solve(task, y0, ts, keep_steps=False)
+            report["answer"] = answer = solve(problem_for(task, y0), y0, k0, ts)
         ctx.task, ctx.evals_backward = task, evals_backward
-        ctx.save_for_backward(ts, ys, *tensors)
-        return ys
+        ctx.save_for_backward(ts, answer.ys, *tensors)
+        return answer.ys
 
     @staticmethod
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
@@ -69,7 +71,7 @@ class Backsolve(torch.autograd.Function):
                 f_0 = ctx.task.f(ts[:, 0].to(ctx.task.clock.dtype), ys[:, 0])
                 grad_ts[:, 0] = -inner(adj, f_0)
             adj = adj + grad_ys[:, j - 1]
-        return None, None, None, adj, grad_ts, *sweep.gradients
+        return None, None, None, adj, grad_ts, None, *sweep.gradients
 
 
 class _Sweep:
@@ -85,7 +87,7 @@ class _Sweep:
 
     def back(self, adj: Tensor, y: Tensor, t: Tensor, t_before: Tensor) -> Tensor:
         """Carry a = adj (B, D) from times t (B,), with state y (B, D), to t_before (B,)."""
-        clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign)
+        clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign, runs_back=True)
         size = torch.linalg.vector_norm(adj, ord=torch.inf, dim=1)
         size = size.where(size > 0, 1.0)
         both = torch.cat([y, adj / size[:, None]], dim=1)
@@ -97,13 +99,13 @@ class _Sweep:
         s_end = clock.since_start(t_before[:, None])[:, 0]
         weight = self.task.clock.sign * size
         try:
-            position, counts = start(problem, s_end, both)
-            position, counts = march(
+            k = problem.field(problem.clock.time_for_field(torch.zeros_like(s_end)), both)
+            position, at_start = start(problem, s_end, both, k)
+            outcome = march(
                 problem,
                 position,
-                counts,
-                s_end,
-                lambda tried: self._gather(problem, tried, weight),
+                course_to(s_end),
+                lambda tried, _: self._gather(problem, tried, weight),
             )
         except SolverError as error:
             raise SolverError(
@@ -112,10 +114,9 @@ class _Sweep:
                 sample=error.sample,
                 t=error.t,
             ) from error
-        self._dt = position.dt
         # One evaluation more for the first stage of each step, by `_gather`.
-        self.n_f_evals += counts.evals + counts.tried
-        return position.y[:, adj.shape[1] :] * size[:, None]
+        self.n_f_evals += at_start.evals + outcome.counts.evals + outcome.counts.tried
+        return outcome.position.y[:, adj.shape[1] :] * size[:, None]
 
     def _field(self, t: Tensor, both: Tensor) -> Tensor:
         """Give d(y, a)/dt = (f, -a^T df/dy), and remember the graph of f for `_gather`."""
@@ -131,6 +132,8 @@ class _Sweep:
 
     def _gather(self, problem: Problem, tried: Tried, weight: Tensor) -> None:
         """Add the step's part of int a^T df/dtheta dt, by the quadrature of the method itself."""
+        first = tried.next_dt if self._dt is None else self._dt
+        self._dt = torch.where(tried.dt > 0, tried.next_dt, first)
         weights = problem.method.a[-1]
         stages = self._stages[-len(weights) :]  # those of this step, after its first
         self._stages = []

@@ -2,33 +2,31 @@
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from latentode.solvers.explicit import Field
+from latentode.solvers.pullback import Evaluation
 
 # Containers longer than this hold data; a tensor among them is found by what it does.
 _LONGEST = 256
 
 
-def tensors_behind(f: Field, ts: Iterable[Tensor], y: Tensor) -> list[Tensor]:
+def tensors_behind(f: Callable[..., Any], at: Evaluation) -> list[Tensor]:
     """Find the tensors whose gradients are those of everything that ``f`` uses.
 
-    Leaves are found where they are kept (parameters, closures, attributes, partial arguments) and
-    in the graphs of an evaluation at each of the times ts (B,) and the state y. A tensor that was
-    computed from others stands for what is behind it, so that its own graph is gone through once
-    and not with every evaluation; but only if nothing behind it is among the tensors found, whose
-    gradient would then be counted twice.
+    Leaves are found where they are kept (parameters, closures, attributes, partial arguments,
+    globals) and in the graph of an evaluation. A tensor that was computed from others stands for
+    what is behind it, so that its own graph is gone through once and not with every evaluation;
+    but only if nothing behind it is among the tensors found, whose gradient would then be counted
+    twice.
     """
+    ours = {id(at.t), id(at.y)}
     kept = [x for x in _kept_by(f) if x.requires_grad]
-    with torch.enable_grad():
-        used = [k.grad_fn for k in (f(t.detach(), y.detach()) for t in ts)]
     computed = {x.grad_fn: x for x in kept if x.grad_fn is not None}
     while True:
-        reached, leaves = _behind(used, stop=set(computed))
+        reached, leaves = _behind([at.k.grad_fn], stop=set(computed))
         # What was not reached may be used at another time: its leaves are, then.
         unreached = [node for node in computed if node not in reached]
         leaves |= _behind(unreached, stop=set())[1]
@@ -40,7 +38,7 @@ def tensors_behind(f: Field, ts: Iterable[Tensor], y: Tensor) -> list[Tensor]:
         ]
         if not twice:
             inner = {id(x): x for node, x in computed.items() if node in reached}
-            return list((leaves | inner).values())
+            return [x for key, x in (leaves | inner).items() if key not in ours]
         for node in twice:
             del computed[node]
 
@@ -86,6 +84,7 @@ def _parts(x: object) -> Iterator[object]:
         yield from x.parameters()
         yield from x.buffers()
         yield from (vars(module) for module in x.modules())
+        yield from {type(module).forward for module in x.modules()}
     elif isinstance(x, functools.partial):
         yield from (x.func, x.args, x.keywords)
     elif inspect.ismethod(x):
@@ -94,12 +93,15 @@ def _parts(x: object) -> Iterator[object]:
         yield from (cell.cell_contents for cell in x.__closure__ or () if _is_filled(cell))
         yield from x.__defaults__ or ()
         yield from (x.__kwdefaults__ or {}).values()
+        used = (x.__globals__.get(name) for name in x.__code__.co_names)
+        yield from (y for y in used if isinstance(y, Tensor | nn.Module))
     elif isinstance(x, dict):
         yield from x.values() if len(x) <= _LONGEST else ()
     elif isinstance(x, list | tuple):
         yield from x if len(x) <= _LONGEST else ()
     elif callable(x) and hasattr(x, "__dict__") and not inspect.isclass(x):
         yield vars(x)
+        yield type(x).__call__
 
 
 def _is_filled(cell: Any) -> bool:  # noqa: ANN401
@@ -108,3 +110,22 @@ def _is_filled(cell: Any) -> bool:  # noqa: ANN401
     except ValueError:  # a name that its function has not assigned yet
         return False
     return True
+
+
+def bytes_saved(at: Evaluation) -> int:
+    """Give the memory that the graph of an evaluation holds, beside what the field keeps."""
+    nodes, leaves = _behind([at.k.grad_fn], stop=set())
+    kept = {x.data_ptr() for x in leaves.values()}
+    sizes = {x.data_ptr(): x.numel() * x.element_size() for node in nodes for x in _saved(node)}
+    return sum(size for place, size in sizes.items() if place not in kept)
+
+
+def _saved(node: Any) -> Iterator[Tensor]:  # noqa: ANN401
+    for name in dir(node):
+        if name.startswith("_saved_") or name == "saved_tensors":
+            value = getattr(node, name)
+            yield from (x for x in _listed(value) if isinstance(x, Tensor))
+
+
+def _listed(value: object) -> Iterable[object]:
+    return value if isinstance(value, list | tuple) else (value,)

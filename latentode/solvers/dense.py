@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentode.solvers.explicit import Method
+from latentode.solvers.loop import Position, Tried
 
 
 class Piece(NamedTuple):
@@ -30,19 +30,16 @@ class Piece(NamedTuple):
     powers: Tensor
 
 
-def piece_of_step(
-    method: Method, increments: Tensor, *, s0: Tensor, dt: Tensor, s1: Tensor, y0: Tensor
-) -> Piece:
-    """Turn the stages of a step, (S, B, D), into the polynomial across it."""
-    powers = torch.mm(method.dense, increments.flatten(1)).view(len(method.dense), *y0.shape)
-    return Piece(s0, dt, s1, y0, powers)
-
-
 class Track:
     """The pieces of a solve, one after another, and the solution read off them."""
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
+
+    def add(self, tried: Tried, after: Position) -> None:
+        """Keep a step."""
+        before = tried.before
+        self.pieces.append(Piece(before.s, tried.dt, after.s, before.y, tried.step.powers))
 
     def reached(self) -> Tensor:
         """Give how far each sample has come, of shape (B,)."""
@@ -50,27 +47,40 @@ class Track:
 
     def read(self, s: Tensor) -> Tensor:
         """Give the states at times s of shape (B, P), of shape (B, P, D)."""
-        return self.read_where(s, torch.ones_like(s, dtype=torch.bool)).unflatten(0, s.shape)
+        return self.read_where(s, torch.ones_like(s, dtype=torch.bool))[0].unflatten(0, s.shape)
 
-    def read_where(self, s: Tensor, wanted: Tensor) -> Tensor:
+    def read_where(
+        self, s: Tensor, wanted: Tensor, *, with_slopes: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """Give the states at those of the times (B, P) that are wanted, of shape (M, D).
 
-        Differentiable in the times and in what the steps were computed from.
+        Differentiable in the times and in what the steps were computed from; on request with dy/ds
+        of the same shape.
         """
         s0s, dts, s1s, y0s, powers = (
             torch.stack(column) for column in zip(*self.pieces, strict=True)
         )
-        n_pieces, n_samples = s1s.shape
-        # The first piece that ends at a time or after it; rejected steps end where they began.
-        at = torch.searchsorted(s1s.t().contiguous(), s.detach().contiguous())
+        n_samples = s1s.shape[1]
+        at = piece_at(s, s1s)
         samples = torch.arange(n_samples, device=s.device)[:, None]
-        flat = (at.clamp(max=n_pieces - 1) * n_samples + samples)[wanted]
+        flat = (at * n_samples + samples)[wanted]
         s0, dt = (x.flatten().index_select(0, flat) for x in (s0s, dts))
-        theta = (s[wanted] - s0) / dt.where(dt > 0, torch.inf)
-        return y0s.flatten(0, 1).index_select(0, flat) + _polynomial(
-            powers.transpose(0, 1).flatten(1, 2).index_select(1, flat),
-            theta[:, None].to(y0s.dtype),
-        )
+        dt = dt.where(dt > 0, torch.inf)
+        theta = ((s[wanted] - s0) / dt)[:, None].to(y0s.dtype)
+        weights = powers.transpose(0, 1).flatten(1, 2).index_select(1, flat)
+        y = y0s.flatten(0, 1).index_select(0, flat) + _polynomial(weights, theta)
+        if not with_slopes:
+            return y, None
+        return y, _slope(weights, theta) / dt[:, None].to(y.dtype)
+
+
+def piece_at(s: Tensor, s1s: Tensor) -> Tensor:
+    """Give the piece that each time (B, P) lies in, from where the pieces end, (N, B).
+
+    It is the first that ends at the time or after it; rejected steps end where they began.
+    """
+    at = torch.searchsorted(s1s.t().contiguous(), s.detach().contiguous())
+    return at.clamp(max=len(s1s) - 1)
 
 
 def _polynomial(powers: Tensor, theta: Tensor) -> Tensor:
@@ -79,3 +89,11 @@ def _polynomial(powers: Tensor, theta: Tensor) -> Tensor:
     for coefficient in reversed(lower):
         total = coefficient + theta * total
     return theta * total
+
+
+def _slope(powers: Tensor, theta: Tensor) -> Tensor:
+    """Evaluate the derivative of the same."""
+    total = torch.zeros_like(powers[0])
+    for q, coefficient in reversed(list(enumerate(powers, start=1))):
+        total = q * coefficient + theta * total
+    return total

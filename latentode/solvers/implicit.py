@@ -5,18 +5,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latentode.solvers.explicit import Field, Method, Step, advance
+from latentode.solvers.control import Tolerance
+from latentode.solvers.explicit import Field, Method, Step, advance, errors_of, powers_of
 
 # Newton's method is exact to this part of what the step may be off; it gives up after so many.
 _NEWTON_TOLERANCE = 1e-3
 _NEWTON_ITERATIONS = 12
-
-
-class Tolerance(NamedTuple):
-    """An error of ``atol + rtol * abs(y)`` is tolerated."""
-
-    rtol: float
-    atol: float
 
 
 class _Matrices(NamedTuple):
@@ -91,7 +85,8 @@ def implicit_step(
         increments.append((y1 - known) / row[i])
     resting = (dt == 0)[:, None]
     k1 = torch.where(resting, k, increments[-1] / h.masked_fill(resting, 1.0))
-    return Step(y1, k1, torch.stack(increments), evals)
+    stages = torch.stack(increments)
+    return Step(y1, k1, powers_of(method, stages), errors_of(method, stages), evals)
 
 
 def _newton(

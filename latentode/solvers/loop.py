@@ -6,10 +6,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentode.solvers.control import error_ratio, first_step, step_factor
-from latentode.solvers.explicit import Field, Method, Step, explicit_step
-from latentode.solvers.implicit import Tolerance, implicit_step
+from latentode.solvers.control import Tolerance, error_ratio, first_step, step_factor
+from latentode.solvers.explicit import Field, Method, Step, Workspace, explicit_step
+from latentode.solvers.implicit import implicit_step
 from latentode.solvers.solution import SolverError
+
+# Rounds between two looks at whether all samples have arrived: each makes an accelerator wait.
+_LOOK_EVERY = 8
+# Rejected steps between two looks at whether they have become too short. It takes many to do so.
+_CHECK_EVERY = 8
+# Rounds whose counts are kept apart, before they are added up.
+_FOLD_EVERY = 64
 
 
 class Clock(NamedTuple):
@@ -25,19 +32,26 @@ class Clock(NamedTuple):
         1 where time runs forward, -1 where it runs backward.
     dtype : torch.dtype
         Type of the times that a field is given.
+    runs_back : bool
+        Whether time runs backward for some samples.
     """
 
     t0: Tensor
     sign: Tensor
     dtype: torch.dtype
+    runs_back: bool
 
     def time(self, s: Tensor) -> Tensor:
         """Give the time at s (..., B) after the start."""
-        return self.t0 + self.sign * s
+        return self.t0 + (self.sign * s if self.runs_back else s)
 
     def time_for_field(self, s: Tensor) -> Tensor:
         """Give the same as a field is given it."""
         return self.time(s).to(self.dtype)
+
+    def stage_times(self, s: Tensor, dt: Tensor, c: Tensor) -> Tensor:
+        """Give the times (S, B) of the stages of a step from s, of size dt, as the field."""
+        return self.time(torch.addcmul(s, c[:, None], dt)).to(self.dtype)
 
     def since_start(self, ts: Tensor) -> Tensor:
         """Give how long after the start times (B, T) are."""
@@ -49,34 +63,73 @@ class Options(NamedTuple):
 
     Attributes
     ----------
-    rtol, atol : float
-        Tolerances of `control.error_ratio`.
+    tolerance : Tolerance
+        What error is tolerated.
     step_size : Tensor of shape (B,) or None
         Size of every step; None to let the error decide.
     first_step : Tensor of shape (B,) or None
         Size of the first step, where the error decides; None to guess it.
+    min_step, max_step : float
+        Where the error decides, no step is chosen shorter or longer.
     max_steps : int
         Steps after which to give up.
     clip_end : bool
         Whether the last step ends exactly at the end, so that the field is not evaluated past
         it. Otherwise the steps do not depend on where the end is.
+    joint : bool
+        Whether the batch shares the size of its steps, by the error of all its entries.
+    forgiving : bool
+        Whether a sample that fails rests, and the others go on; otherwise it raises.
     """
 
-    rtol: float
-    atol: float
+    tolerance: Tolerance
     step_size: Tensor | None
     first_step: Tensor | None
+    min_step: float
+    max_step: float
     max_steps: int
     clip_end: bool
+    joint: bool
+    forgiving: bool
 
 
 class Problem(NamedTuple):
-    """What to solve and how: ``field(t, y)`` is dy/ds at time t (B,) and state y (B, D)."""
+    """What to solve and how.
+
+    Attributes
+    ----------
+    field : callable
+        ``field(t, y)`` is dy/ds at time t (B,) and state y (B, D).
+    method : Method
+        The method.
+    clock : Clock
+        How s becomes t.
+    options : Options
+        How to step.
+    workspace : Workspace or None
+        Memory for the stages, where no graph of the steps is wanted.
+    """
 
     field: Field
     method: Method
     clock: Clock
     options: Options
+    workspace: Workspace | None
+
+
+class Course(NamedTuple):
+    """Where the samples go.
+
+    Attributes
+    ----------
+    s_end : Tensor of shape (B,)
+        Where each sample may stop.
+    line : Tensor of shape (B,)
+        Where it has arrived: at its end, but for the rounding of many small steps.
+    """
+
+    s_end: Tensor
+    line: Tensor
 
 
 class Position(NamedTuple):
@@ -89,7 +142,7 @@ class Position(NamedTuple):
     y, k : Tensor of shape (B, D)
         State there, and the field there.
     dt : Tensor of shape (B,)
-        Size of the step to try next.
+        Size of the step to try next; 0 for a sample that rests.
     ratio : Tensor of shape (B,)
         Error ratio of the last accepted step.
     """
@@ -99,6 +152,38 @@ class Position(NamedTuple):
     k: Tensor
     dt: Tensor
     ratio: Tensor
+
+
+class Tried(NamedTuple):
+    """A step that was tried.
+
+    Attributes
+    ----------
+    before : Position
+        Where it started.
+    dt : Tensor of shape (B,)
+        Size of the step; 0 for a sample that rests.
+    step : Step
+        Its result.
+    ratio : Tensor of shape (B,)
+        Its error as a multiple of what is tolerated.
+    accepted : Tensor of shape (B,), dtype=torch.bool
+        Which samples took it; of one that rests, it says nothing.
+    next_dt : Tensor of shape (B,)
+        Size of the step to try next, if there is a next one.
+    """
+
+    before: Position
+    dt: Tensor
+    step: Step
+    ratio: Tensor
+    accepted: Tensor
+    next_dt: Tensor
+
+
+# Told of a step that was tried, and where it left the samples; says which of them are to stop
+# there, or None if none is.
+Observer = Callable[[Tried, Position], Tensor | None]
 
 
 class Counts(NamedTuple):
@@ -117,48 +202,64 @@ class Counts(NamedTuple):
     evals: Tensor
 
 
-class Tried(NamedTuple):
-    """A step that was tried, and where it left every sample.
+class Outcome(NamedTuple):
+    """How a march ended.
 
     Attributes
     ----------
-    before, after : Position
-        A rejected sample stands afterwards where it stood before, with a smaller step to try.
-    dt : Tensor of shape (B,)
-        Size of the step; 0 for a sample that had already arrived.
-    step : Step
-        Its stages.
-    ratio : Tensor of shape (B,)
-        Its error as a multiple of what is tolerated.
-    accepted : Tensor of shape (B,), dtype=torch.bool
-        Which samples took it.
-    all_accepted : bool
-        Whether every sample took it; one that had arrived does not.
+    position : Position
+        Where every sample stands: at its end, up to one step past it, or where it failed.
+    counts : Counts
+        What it cost.
+    failures : dict of int to SolverError
+        Why samples failed, by their rows.
     """
 
-    before: Position
-    after: Position
-    dt: Tensor
-    step: Step
-    ratio: Tensor
-    accepted: Tensor
-    all_accepted: bool
+    position: Position
+    counts: Counts
+    failures: dict[int, SolverError]
 
 
-def start(problem: Problem, s_end: Tensor, y: Tensor) -> tuple[Position, Counts]:
-    """Give the position at the start, with state y (B, D), and a size for the first step."""
-    field, method, clock, options = problem
+class _Tally:
+    """Counts, added up some rounds at a time."""
+
+    def __init__(self, like: Tensor) -> None:
+        none = torch.zeros_like(like, dtype=torch.long)
+        self._counts = Counts(none, none, none)
+        self._rounds: list[tuple[Tensor, Tensor]] = []
+        self._evals: list[int | Tensor] = []
+
+    def add(self, dt: Tensor, accepted: Tensor, evals: int | Tensor) -> None:
+        """Count a step tried by the samples for which dt (B,) is not 0."""
+        self._rounds.append((dt, accepted))
+        self._evals.append(evals)
+        if len(self._rounds) == _FOLD_EVERY:
+            self.counts()
+
+    def counts(self) -> Counts:
+        """Give the counts so far."""
+        if self._rounds:
+            dt, accepted = (torch.stack(part) for part in zip(*self._rounds, strict=True))
+            moving = dt > 0
+            evals = torch.stack([torch.as_tensor(n).expand(dt.shape[1]) for n in self._evals])
+            tried, taken, spent = self._counts
+            self._counts = Counts(
+                tried + moving.sum(dim=0),
+                taken + (moving & accepted).sum(dim=0),
+                spent + (moving * evals.to(dt.device)).sum(dim=0),
+            )
+            self._rounds, self._evals = [], []
+        return self._counts
+
+
+def start(problem: Problem, s_end: Tensor, y: Tensor, k: Tensor) -> tuple[Position, Counts]:
+    """Give the position at the start, with a size for the first step.
+
+    The state there is y (B, D), and k the field, whose evaluation counts.
+    """
+    field, method, clock, options, _ = problem
     s = torch.zeros_like(s_end)
-    k = field(clock.time_for_field(s), y)
-    bad = ~k.detach().isfinite().all(dim=1)
-    if bool(bad.any()):
-        raise failure(
-            "the vector field is not finite at the start. Check it there",
-            s=s,
-            sample=int(bad.nonzero()[0]),
-            clock=clock,
-            name=method.name,
-        )
+    _check_start(problem, s, k.detach())
     evals = torch.ones_like(s, dtype=torch.long)
     dt = options.first_step if options.step_size is None else options.step_size
     if dt is None:
@@ -169,23 +270,29 @@ def start(problem: Problem, s_end: Tensor, y: Tensor) -> tuple[Position, Counts]
                 y,
                 k,
                 longest=s_end if options.clip_end else torch.full_like(s, torch.inf),
-                order=method.order,
-                rtol=options.rtol,
-                atol=options.atol,
+                order=method.error_order,
+                tolerance=options.tolerance,
             ).to(s.dtype)
+            dt = dt.clamp(options.min_step, options.max_step)
+            if options.joint and len(dt):
+                dt = dt.min().expand_as(dt)
         evals = evals + 1
     none = torch.zeros_like(evals)
     position = Position(s, y, k, dt, torch.ones_like(s, dtype=y.abs().dtype))
     return position, Counts(none, none, evals)
 
 
+def course_to(s_end: Tensor) -> Course:
+    """Give the course of samples that go to s_end (B,)."""
+    return Course(s_end, s_end * (1 - 8 * torch.finfo(s_end.dtype).eps))
+
+
 def march(
     problem: Problem,
     position: Position,
-    counts: Counts,
-    s_end: Tensor,
-    observe: Callable[[Tried], None],
-) -> tuple[Position, Counts]:
+    course: Course,
+    observe: Observer,
+) -> Outcome:
     """Step every sample until it has reached its own end.
 
     Parameters
@@ -194,154 +301,201 @@ def march(
         What to solve and how.
     position : Position
         Where to start from.
-    counts : Counts
-        What has been spent so far.
-    s_end : Tensor of shape (B,)
+    course : Course
         Where each sample may stop.
     observe : callable
-        Told of every step tried, in order.
+        Told of every step tried, in order. What it is told of lasts until the next one.
 
     Returns
     -------
-    position : Position
-        Where every sample stands: at its end, or up to one step past it.
-    counts : Counts
-        What has been spent in all.
+    Outcome
+        Where every sample stands, and what it cost.
 
     Raises
     ------
     SolverError
-        If a sample's step shrinks to nothing, or it takes too many of them.
+        If a sample's step shrinks to nothing, or it takes too many of them, and the options do
+        not say otherwise.
     """
-    running = _is_before(position.s, s_end)
-    n_rounds = 0
-    while bool(running.any()):
-        if n_rounds == problem.options.max_steps:
-            raise _too_many_steps(problem, position, s_end)
-        tried = _try(problem, position, s_end)
-        if not tried.all_accepted:
-            finite = tried.ratio.isfinite() | ~running
-            _check_step_sizes(problem, tried, running, finite)
-            if not bool(finite.all()):
+    options = problem.options
+    with torch.no_grad():
+        dt = position.dt.where(position.s < course.line, 0.0)
+    position, tally, failures = position._replace(dt=dt), _Tally(dt), dict[int, SolverError]()
+    look_every = 1 if dt.device.type == "cpu" else _LOOK_EVERY
+    n_rounds = n_rejections = 0
+    while n_rounds % look_every or bool(position.dt.any()):
+        if n_rounds == options.max_steps:
+            failing = _too_many_steps(problem, position, course)
+            position = _without(failing, position, failures, options)
+            break
+        tried = attempt(problem, position, course)
+        all_accepted = bool(tried.accepted.all())
+        if not all_accepted:
+            n_rejections += 1
+            if n_rejections % _CHECK_EVERY == 0 and (failing := _stuck(problem, tried)):
+                position = _without(failing, position, failures, options)
+                continue
+            finite = tried.ratio.isfinite() | (tried.dt == 0)
+            if torch.is_grad_enabled() and not bool(finite.all()):
                 # Nothing of a step that is not finite may enter the graph, for its gradient,
                 # zero times infinity, is not zero. The others take the same step again.
-                dt = torch.where(finite, position.dt, tried.after.dt)
+                tally.add(tried.dt.where(~finite, 0.0), finite, tried.step.evals)
+                dt = torch.where(finite, position.dt, tried.next_dt)
                 position = position._replace(dt=dt)
-                counts = _counted(counts, tried.step, ~finite, torch.zeros_like(running))
                 continue
-        observe(tried)
-        position, n_rounds = tried.after, n_rounds + 1
-        counts = _counted(counts, tried.step, running, tried.accepted)
-        running = _is_before(position.s, s_end)
-    return position, counts
+        position = _after(problem, tried, course, all_accepted=all_accepted)
+        stopping = observe(tried, position)
+        if stopping is not None:
+            position = position._replace(dt=position.dt.masked_fill(stopping, 0.0))
+        tally.add(tried.dt, tried.accepted, tried.step.evals)
+        n_rounds += 1
+    return Outcome(position, tally.counts(), failures)
 
 
-def _is_before(s: Tensor, s_end: Tensor) -> Tensor:
-    """Say which samples have not arrived, but for the rounding of many small steps."""
-    return s < s_end * (1 - 8 * torch.finfo(s_end.dtype).eps)
-
-
-def _try(problem: Problem, before: Position, s_end: Tensor) -> Tried:
+def attempt(problem: Problem, before: Position, course: Course) -> Tried:
     """Try one step of every sample that has not arrived."""
-    method, clock, options = problem.method, problem.clock, problem.options
-    running = _is_before(before.s, s_end)
-    dt = before.dt.where(running, 0.0)
+    options = problem.options
+    dt = before.dt
     if options.clip_end:
-        dt = torch.minimum(dt, (s_end - before.s).where(running, 0.0))
-    ts = clock.time_for_field(before.s + method.c[:, None] * dt)
-    step = take_step(problem, ts, dt, before.y, before.k)
+        dt = torch.minimum(dt, course.s_end - before.s)
+    step = take_step(problem, before, dt)
     with torch.no_grad():
-        ratio = before.ratio if options.step_size is not None else _ratio(problem, before, step)
-        accepted = running & (ratio <= 1)
-        all_accepted = bool(accepted.all())
-        s1 = torch.where(accepted, before.s + dt, before.s)
-        next_dt = before.dt
-        if options.step_size is None:
-            factor = step_factor(ratio, before.ratio, order=method.order).to(dt.dtype)
-            next_dt = torch.where(running, dt * factor, before.dt)
-        if options.clip_end:
-            clipped = accepted & (before.dt >= s_end - before.s)
-            s1 = torch.where(clipped, s_end, s1)
-            # A step cut short by the end says nothing against a longer one.
-            next_dt = torch.where(clipped, torch.maximum(next_dt, before.dt), next_dt)
-        kept = torch.where(accepted, ratio, before.ratio)
-    y1, k1 = step.y1, step.k1
-    if not all_accepted:
-        y1 = torch.where(accepted[:, None], y1, before.y)
-        k1 = torch.where(accepted[:, None], k1, before.k)
-    return Tried(
-        before, Position(s1, y1, k1, next_dt, kept), dt, step, ratio, accepted, all_accepted
-    )
+        if options.step_size is not None:
+            return Tried(before, dt, step, before.ratio, before.ratio <= 1, before.dt)
+        ratio = _ratio(problem, before, step)
+        return Tried(before, dt, step, ratio, ratio <= 1, _next_dt(problem, before, dt, ratio))
 
 
-def take_step(problem: Problem, ts: Tensor, dt: Tensor, y: Tensor, k: Tensor) -> Step:
-    """Take one step of the problem's method; see `explicit_step`."""
-    field, method, _, options = problem
+def take_step(problem: Problem, before: Position, dt: Tensor) -> Step:
+    """Take one step of the problem's method, of sizes dt (B,)."""
+    field, method, clock, options, workspace = problem
+    ts = clock.stage_times(before.s, dt, method.c)
     if not method.is_implicit:
-        return explicit_step(field, method, ts, dt, y, k)
-    tolerance = Tolerance(options.rtol, options.atol)
+        return explicit_step(field, method, ts, dt, before.y, before.k, workspace)
+    tolerance = options.tolerance
     if options.step_size is not None:  # steps of one size are to be those of the method itself
-        rounding = 1e4 * torch.finfo(y.dtype).eps
+        rounding = 1e4 * torch.finfo(before.y.dtype).eps
         tolerance = Tolerance(rounding, rounding)
-    return implicit_step(field, method, ts, dt, y, k, tolerance)
+    return implicit_step(field, method, ts, dt, before.y, before.k, tolerance)
 
 
 def _ratio(problem: Problem, before: Position, step: Step) -> Tensor:
-    weights, options = problem.method.error, problem.options
-    assert weights is not None  # odeint asks for a step size where there is no error estimate
-    error = torch.mv(step.increments.flatten(1).t(), weights).view(before.y.shape)
-    return error_ratio(error, before.y, step.y1, rtol=options.rtol, atol=options.atol)
+    ratio = error_ratio(step.errors, before.y, step.y1, problem.options.tolerance)
+    if not problem.options.joint:
+        return ratio
+    moving = before.dt > 0
+    total = (ratio.square() * moving).sum() / moving.sum().clamp(min=1)
+    return total.sqrt().where(moving, 0.0)
 
 
-def _counted(counts: Counts, step: Step, running: Tensor, accepted: Tensor) -> Counts:
-    return Counts(
-        counts.tried + running,
-        counts.accepted + accepted,
-        counts.evals + step.evals * running,
+def _next_dt(problem: Problem, before: Position, dt: Tensor, ratio: Tensor) -> Tensor:
+    options = problem.options
+    factor = step_factor(ratio, before.ratio, order=problem.method.error_order)
+    next_dt = dt * factor.to(dt.dtype)
+    if options.clip_end:  # a step cut short says nothing against a longer one
+        next_dt = torch.where((dt < before.dt) & (ratio <= 1), before.dt, next_dt)
+    if options.min_step > 0 or options.max_step < torch.inf:
+        next_dt = next_dt.clamp(options.min_step, options.max_step)
+    return next_dt
+
+
+def _after(problem: Problem, tried: Tried, course: Course, *, all_accepted: bool) -> Position:
+    """Give where every sample stands after a step that was tried."""
+    before, step, accepted = tried.before, tried.step, tried.accepted
+    with torch.no_grad():
+        s1 = before.s + tried.dt
+        if problem.options.clip_end:  # the sum may miss the end by a rounding error
+            s1 = torch.where(before.dt >= course.s_end - before.s, course.s_end, s1)
+        if not all_accepted:
+            s1 = torch.where(accepted, s1, before.s)
+        dt = tried.next_dt.where(s1 < course.line, 0.0)
+    if all_accepted:
+        return Position(s1, step.y1, step.k1, dt, tried.ratio)
+    each = accepted[:, None]
+    return Position(
+        s1,
+        torch.where(each, step.y1, before.y),
+        torch.where(each, step.k1, before.k),
+        dt,
+        torch.where(accepted, tried.ratio, before.ratio),
     )
 
 
-def _check_step_sizes(problem: Problem, tried: Tried, running: Tensor, finite: Tensor) -> None:
-    """Raise where the next step of a rejected sample is too small to move it."""
-    s, dt = tried.before.s, tried.after.dt
+def _without(
+    failing: dict[int, SolverError],
+    position: Position,
+    failures: dict[int, SolverError],
+    options: Options,
+) -> Position:
+    """Let the samples that fail rest where they stand, or raise the first one's error."""
+    if failing and not options.forgiving:
+        raise next(iter(failing.values()))
+    failures.update(failing)
+    dt = position.dt.clone()
+    dt[list(failing)] = 0.0
+    return position._replace(dt=dt)
+
+
+def _check_start(problem: Problem, s: Tensor, k: Tensor) -> None:
+    bad = ~k.isfinite().all(dim=1)
+    if bool(bad.any()):
+        raise failure(
+            "the vector field is not finite at the start. Check it there",
+            s=s,
+            sample=int(bad.nonzero()[0]),
+            problem=problem,
+        )
+
+
+def _stuck(problem: Problem, tried: Tried) -> dict[int, SolverError]:
+    """Say which rejected samples have a next step too small to move them, and why."""
+    s, dt = tried.before.s, tried.next_dt
     moves = (s + dt > s) & (dt > torch.finfo(dt.dtype).tiny)
-    stuck = running & ~tried.accepted & ~moves
-    if not bool(stuck.any()):
-        return
-    sample = int(stuck.nonzero()[0])
-    cause = (
-        "its steps shrank to nothing, as where a solution grows without bound or jumps. "
-        "Check the field near that time, or loosen rtol and atol"
-        if finite[sample]
-        else "the vector field or the state is not finite there, however short the step. "
-        "Check the field near that time and state"
-    )
-    raise failure(
-        cause,
-        s=s,
-        sample=sample,
-        clock=problem.clock,
-        name=problem.method.name,
-    )
+    least = problem.options.min_step
+    if least > 0:
+        moves &= tried.dt > least
+    stuck = ~tried.accepted & ~moves & (tried.dt > 0)
+    errors = {}
+    for sample in stuck.nonzero()[:, 0].tolist():
+        if not bool(tried.ratio[sample].isfinite()):
+            cause = (
+                "the vector field or the state is not finite there, however short the step. "
+                "Check the field near that time and state"
+            )
+        elif least > 0:
+            cause = (
+                f"a step of min_step={least:g} is not accurate enough. Lower min_step, or "
+                "loosen rtol and atol"
+            )
+        else:
+            cause = (
+                "its steps shrank to nothing, as where a solution grows without bound or jumps. "
+                "Check the field near that time, or loosen rtol and atol"
+            )
+        errors[sample] = failure(cause, s=s, sample=sample, problem=problem)
+    return errors
 
 
-def _too_many_steps(problem: Problem, position: Position, s_end: Tensor) -> SolverError:
-    late = _is_before(position.s, s_end)
-    sample = int(late.nonzero()[0])
-    end = float(problem.clock.time(s_end)[sample].detach())
-    return failure(
-        f"max_steps={problem.options.max_steps} steps do not reach its end at t={end:.6g} "
-        f"({int(late.sum())} of {len(late)} samples are late). Raise max_steps, loosen rtol and "
-        "atol, or take a longer step_size",
-        s=position.s,
-        sample=sample,
-        clock=problem.clock,
-        name=problem.method.name,
-    )
+def _too_many_steps(
+    problem: Problem, position: Position, course: Course
+) -> dict[int, SolverError]:
+    errors, late = {}, position.dt > 0
+    for sample in late.nonzero()[:, 0].tolist():
+        end = float(problem.clock.time(course.s_end)[sample].detach())
+        errors[sample] = failure(
+            f"max_steps={problem.options.max_steps} steps do not reach its end at t={end:.6g} "
+            f"({int(late.sum())} of {len(late)} samples are late). Raise max_steps, loosen rtol "
+            "and atol, take a longer step_size, or, if the equation is stiff, method=kvaerno5",
+            s=position.s,
+            sample=sample,
+            problem=problem,
+        )
+    return errors
 
 
-def failure(cause: str, *, s: Tensor, sample: int, clock: Clock, name: str) -> SolverError:
+def failure(cause: str, *, s: Tensor, sample: int, problem: Problem) -> SolverError:
     """Name the sample, the time it had reached, the method and the cause."""
-    t = float(clock.time(s)[sample].detach())
+    t = float(problem.clock.time(s)[sample].detach())
+    name = problem.method.name
     message = f"{name} cannot solve sample {sample} of {len(s)} past t={t:.6g}: {cause}."
     return SolverError(message, sample=sample, t=t)

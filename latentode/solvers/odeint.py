@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from latentode.solvers.adjoint import ADJOINTS, solve_with_adjoint
+from latentode.solvers.control import Tolerance
 from latentode.solvers.dense import Track
 from latentode.solvers.explicit import Field
 from latentode.solvers.loop import Clock, Options, failure
 from latentode.solvers.solution import DenseSolution, Solution, Stats
-from latentode.solvers.solve import Task
+from latentode.solvers.solve import Task, problem_for
 from latentode.solvers.tableau import METHODS
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
@@ -25,7 +26,7 @@ def odeint(
     method: str = "tsit5",
     rtol: float = 1e-4,
     atol: float = 1e-6,
-    adjoint: str = "direct",
+    adjoint: str = "auto",
     step_size: float | Tensor | None = None,
     first_step: float | Tensor | None = None,
     max_steps: int = 10_000,
@@ -117,20 +118,24 @@ def odeint(
     exact = ts.to(time_dtype)
     sign = torch.where(exact[:, -1] < exact[:, 0], -1.0, 1.0).to(exact)
     options = Options(
-        rtol=rtol,
-        atol=atol,
+        tolerance=Tolerance(rtol, max(atol, torch.finfo(_real_dtype(y0)).tiny)),
         step_size=_step_sizes("step_size", step_size, sign),
         first_step=_step_sizes("first_step", first_step, sign),
+        min_step=0.0,
+        max_step=math.inf,
         max_steps=max_steps,
         clip_end=clip_end,
+        joint=False,
+        forgiving=False,
     )
-    clock = Clock(exact[:, 0], sign.detach(), _real_dtype(y0))
+    clock = Clock(exact[:, 0], sign.detach(), _real_dtype(y0), bool((sign < 0).any()))
     task = Task(_flattened(f, y0), METHODS[method], clock, options)
     evals_backward = torch.zeros_like(sign, dtype=torch.long)
-    flat = y0.reshape(len(y0), math.prod(y0.shape[1:]))
-    ys, counts, track = solve_with_adjoint(
+    flat = y0.reshape(len(y0), math.prod(y0.shape[1:])).contiguous()
+    answer = solve_with_adjoint(
         adjoint, task, flat, exact, keep_steps=dense, evals_backward=evals_backward
     )
+    ys, counts, track = answer.ys, answer.counts, answer.track
     _check_solution(ys, exact, task)
     return Solution(
         ys.reshape(*ts.shape, *y0.shape[1:]),
@@ -150,19 +155,28 @@ def _flattened(f: VectorField, y0: Tensor) -> Field:
     shape, dtype = y0.shape, y0.dtype
 
     def flat(t: Tensor, y: Tensor) -> Tensor:
-        k = f(t, y.view(shape))
-        if not isinstance(k, Tensor):
-            raise TypeError(f"f must return a Tensor, but it returned {type(k).__name__}.")
-        if k.shape != shape:
-            raise ValueError(
-                f"f must return dy/dt of the shape of y, {tuple(shape)}, but it returned "
-                f"{tuple(k.shape)}."
-            )
-        if k.is_complex() and not dtype.is_complex:
-            raise ValueError("f returned complex numbers for a real state: make y0 complex.")
-        return k.to(dtype).reshape(y.shape)
+        k = f(t, y)
+        if type(k) is Tensor and k.shape == shape and k.dtype == dtype:
+            return k
+        _check_returned(k, shape, dtype)
+        return k.to(dtype)
 
-    return flat
+    def flattening(t: Tensor, y: Tensor) -> Tensor:
+        return flat(t, y.view(shape)).reshape(y.shape)
+
+    return flat if y0.dim() == 2 else flattening
+
+
+def _check_returned(k: object, shape: torch.Size, dtype: torch.dtype) -> None:
+    if not isinstance(k, Tensor):
+        raise TypeError(f"f must return a Tensor, but it returned {type(k).__name__}.")
+    if k.shape != shape:
+        raise ValueError(
+            f"f must return dy/dt of the shape of y, {tuple(shape)}, but it returned "
+            f"{tuple(k.shape)}."
+        )
+    if k.is_complex() and not dtype.is_complex:
+        raise ValueError("f returned complex numbers for a real state: make y0 complex.")
 
 
 def _real_dtype(y: Tensor) -> torch.dtype:
@@ -247,7 +261,7 @@ def _check_choices(method: str, adjoint: str, *, has_step_size: bool, dense: boo
         raise ValueError(f"method={method} takes steps of one size: give step_size.")
     if METHODS[method].is_implicit and adjoint == "backsolve":
         raise ValueError(f"method={method} is implicit: use adjoint=direct or adjoint=replay.")
-    if dense and adjoint != "direct":
+    if dense and adjoint in ("replay", "backsolve"):
         raise ValueError(f"adjoint={adjoint} keeps no graph: use adjoint=direct with dense=True.")
 
 
@@ -291,6 +305,5 @@ def _check_solution(ys: Tensor, exact: Tensor, task: Task) -> None:
         "the state is not finite there. Take a shorter step_size, or a method with tolerances",
         s=task.clock.since_start(exact)[:, j],
         sample=sample,
-        clock=task.clock,
-        name=task.tableau.name,
+        problem=problem_for(task, ys[:, 0]),
     )

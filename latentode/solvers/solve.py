@@ -1,14 +1,27 @@
 """A whole solve: from a field and its times to states, and to the steps they came from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from latentode.solvers.dense import Track, piece_of_step
-from latentode.solvers.explicit import Field, method_for
-from latentode.solvers.loop import Clock, Counts, Options, Position, Problem, Tried, march, start
+from latentode.solvers.dense import Track
+from latentode.solvers.explicit import Field, method_for, workspace_for
+from latentode.solvers.loop import (
+    Clock,
+    Counts,
+    Observer,
+    Options,
+    Outcome,
+    Position,
+    Problem,
+    Tried,
+    course_to,
+    march,
+    start,
+)
+from latentode.solvers.solution import SolverError
 from latentode.solvers.tableau import Tableau
 
 # Steps kept before the states asked for within them are read off: a constant, so that the memory
@@ -25,114 +38,131 @@ class Task(NamedTuple):
     options: Options
 
 
+class Answer(NamedTuple):
+    """What a solve gives.
+
+    Attributes
+    ----------
+    ys : Tensor of shape (B, T, D)
+        States at the times asked for.
+    slopes : Tensor of shape (B, T, D) or None
+        dy/ds there, if asked for.
+    counts : Counts
+        What it cost.
+    end : Position
+        Where every sample stands at the end.
+    failures : dict of int to SolverError
+        Why samples failed, by their rows.
+    track : Track
+        The steps, if they were kept.
+    """
+
+    ys: Tensor
+    slopes: Tensor | None
+    counts: Counts
+    end: Position
+    failures: dict[int, SolverError]
+    track: Track
+
+
 def problem_for(task: Task, y: Tensor) -> Problem:
     """Put a field of time on the clock of the solve, for states like y (B, D)."""
     f, clock = task.f, task.clock
-    runs_backward = bool((clock.sign < 0).any())
     sign = clock.sign[:, None].to(y.dtype)
 
     def field(t: Tensor, y: Tensor) -> Tensor:
         return sign * f(t, y)
 
     method = method_for(task.tableau, y, clock.t0.dtype)
-    return Problem(field if runs_backward else f, method, clock, task.options)
+    return Problem(field if clock.runs_back else f, method, clock, task.options, None)
 
 
 def solve(
-    task: Task,
+    problem: Problem,
     y0: Tensor,
+    k0: Tensor,
     ts: Tensor,
     *,
-    keep_steps: bool,
-    observe: Callable[[Tried], None] | None = None,
-) -> tuple[Tensor, Counts, Track]:
-    """Solve, and keep the steps if a gradient may be asked for through them.
+    observe: Observer | None = None,
+    with_slopes: bool = False,
+) -> Answer:
+    """Solve without a graph, in memory that does not grow with the steps.
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
         What to solve.
-    y0 : Tensor of shape (B, D)
-        State at the start.
+    y0, k0 : Tensor of shape (B, D)
+        State at the start, and the field there.
     ts : Tensor of shape (B, T)
         Times, in the direction of the clock.
-    keep_steps : bool
-        Whether to keep the steps in any case.
     observe : callable, optional
-        Told of every step, if they are not kept.
+        Told of every step.
+    with_slopes : bool, default=False
+        Whether to give dy/ds too.
 
     Returns
     -------
-    ys : Tensor of shape (B, T, D)
-        States there.
-    counts : Counts
-        What it cost.
-    track : Track
-        The steps, if they were kept.
+    Answer
+        The states, and what they cost.
     """
-    problem, s = problem_for(task, y0), task.clock.since_start(ts)
-    position, counts = start(problem, s[:, -1].detach(), y0)
-    inputs = position.k, y0, s
-    has_graph = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-    if keep_steps or has_graph:
-        return _solve_keeping(problem, position, counts, s)
-    return _solve_forgetting(problem, position, counts, s, observe)
-
-
-def _solve_keeping(
-    problem: Problem, position: Position, counts: Counts, s: Tensor
-) -> tuple[Tensor, Counts, Track]:
-    """Keep every step, and read the states off them at the end."""
-    track, begin = Track(), position
-    _, counts = march(
-        problem, position, counts, s[:, -1].detach(), lambda tried: _keep(track, problem, tried)
-    )
-    # A sample that never moves has no step to read, but its state moves with its times.
-    resting = (s[:, -1] <= 0)[:, None, None]
-    still = begin.y[:, None] + begin.k[:, None] * s[..., None].to(begin.y.dtype)
-    ys = torch.where(resting, still, track.read(s)) if track.pieces else still
-    return ys, counts, track
-
-
-def _solve_forgetting(
-    problem: Problem,
-    position: Position,
-    counts: Counts,
-    s: Tensor,
-    also: Callable[[Tried], None] | None,
-) -> tuple[Tensor, Counts, Track]:
-    """Read the states off some steps at a time, in memory that does not grow with the steps."""
+    if not problem.method.is_implicit:
+        problem = problem._replace(workspace=workspace_for(problem.method, y0))
+    s = problem.clock.since_start(ts)
     track = Track()
-    ys = position.y[:, None].expand(*s.shape, -1).clone()
-    begun = position.s.clone()
+    ys = y0[:, None].expand(*s.shape, -1).clone()
+    slopes = k0[:, None].expand_as(ys).clone() if with_slopes else None
+    begun = torch.zeros_like(s[:, 0])
 
     def read_off(until: Tensor) -> None:
         wanted = (s > begun[:, None]) & (s <= until[:, None])
-        ys[wanted] = track.read_where(s, wanted)
+        states, tangents = track.read_where(s, wanted, with_slopes=with_slopes)
+        ys[wanted] = states
+        if slopes is not None and tangents is not None:
+            slopes[wanted] = tangents
         begun.copy_(track.reached())
         track.pieces.clear()
 
-    def observe(tried: Tried) -> None:
-        _keep(track, problem, tried)
-        if also is not None:
-            also(tried)
+    def watch(tried: Tried, after: Position) -> Tensor | None:
+        track.add(tried, after)
+        stopping = None if observe is None else observe(tried, after)
         if len(track.pieces) == _CHUNK:
             read_off(track.reached())
+        return stopping
 
-    _, counts = march(problem, position, counts, s[:, -1], observe)
+    position, counts = start(problem, s[:, -1], y0, k0)
+    outcome = march(problem, position, course_to(s[:, -1]), watch)
     if track.pieces:
         read_off(s[:, -1])
-    return ys, counts, track
+    return _answer(ys, slopes, counts, outcome, Track())
 
 
-def _keep(track: Track, problem: Problem, tried: Tried) -> None:
-    before, after = tried.before, tried.after
-    increments = tried.step.increments
-    track.pieces.append(
-        piece_of_step(
-            problem.method, increments, s0=before.s, dt=tried.dt, s1=after.s, y0=before.y
-        )
-    )
+def solve_keeping(problem: Problem, y0: Tensor, k0: Tensor, ts: Tensor) -> Answer:
+    """Solve and keep every step, with its graph if there is one."""
+    s = problem.clock.since_start(ts)
+    s_end = s[:, -1].detach()
+    track = Track()
+    position, counts = start(problem, s_end, y0, k0)
+    outcome = march(problem, position, course_to(s_end), track.add)
+    # A sample that never moves has no step to read, but its state moves with its times.
+    resting = (s_end <= 0)[:, None, None]
+    still = y0[:, None] + k0[:, None] * s[..., None].to(y0.dtype)
+    ys = torch.where(resting, still, track.read(s)) if track.pieces else still
+    return _answer(ys, None, counts, outcome, track)
+
+
+def solve_with_graph(task: Task, y0: Tensor, ts: Tensor) -> Answer:
+    """Solve by operations that autograd records, one by one."""
+    problem = problem_for(task, y0)
+    k0 = problem.field(problem.clock.time_for_field(torch.zeros_like(ts[:, 0])), y0)
+    return solve_keeping(problem, y0, k0, ts)
+
+
+def _answer(
+    ys: Tensor, slopes: Tensor | None, at_start: Counts, outcome: Outcome, track: Track
+) -> Answer:
+    counts = Counts(*(x + y for x, y in zip(at_start, outcome.counts, strict=True)))
+    return Answer(ys, slopes, counts, outcome.position, outcome.failures, track)
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:

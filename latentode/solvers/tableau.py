@@ -5,6 +5,7 @@ Every method is written with the value of the field at the end of its step as a 
 """
 
 from fractions import Fraction
+from operator import mul
 from typing import NamedTuple
 
 Row = tuple[Fraction, ...]
@@ -29,9 +30,15 @@ class Tableau(NamedTuple):
         row holds the weights of the result.
     error : tuple of Fraction, length S, or None
         Weights of the difference to the embedded method; None where there is none.
-    dense : tuple of S tuples of Fraction
+    dense : tuple of S + E tuples of Fraction
         Stage i has weight ``sum_p dense[i][p] theta^(p + 1)`` in the state at
-        ``t + theta h``, for theta between 0 and 1.
+        ``t + theta h``, for theta between 0 and 1. The extra stages come after the S others.
+    error_low : tuple of Fraction, length S, or None
+        Weights of the difference to a second embedded method, of lower order than the first.
+    extra_c : tuple of E Fraction
+        Nodes of stages that the dense output alone needs.
+    extra : tuple of E tuples of Fraction
+        Row e has S + e entries: these stages are explicit, and come after the S of the step.
     """
 
     name: str
@@ -40,6 +47,13 @@ class Tableau(NamedTuple):
     a: tuple[Row, ...]
     error: Row | None
     dense: tuple[Row, ...]
+    error_low: Row | None = None
+    extra_c: Row = ()
+    extra: tuple[Row, ...] = ()
+
+    def __hash__(self) -> int:
+        """Hash the name alone: hashing hundreds of fractions takes longer than a step."""
+        return hash(self.name)
 
     @property
     def is_implicit(self) -> bool:
@@ -67,24 +81,31 @@ def _hermite(b: Row) -> tuple[Row, ...]:
     return tuple(tuple(row) for row in rows)
 
 
-# Euler (1768), with a straight line across the step.
+def _powers(weights: Row, polynomials: tuple[Row, ...]) -> Row:
+    """Give the coefficients of a weighted sum of polynomials."""
+    columns = zip(*polynomials, strict=True)
+    return tuple(sum(map(mul, weights, column), Fraction(0)) for column in columns)
+
+
+# Euler (1768), with a straight line across the step, compared to Heun's method. The estimate grows
+# as h^2: only one whose weights do not sum to zero could grow as h.
 EULER = Tableau(
     name="euler",
     order=1,
     c=_row("0 1"),
     a=((), _row("1")),
-    error=None,
+    error=_row("-1/2 1/2"),
     dense=(_row("1"), _row("0")),
 )
 
-# Runge (1895). The dense weights of the methods of order 2 are the parabolas that satisfy the
-# conditions of order 2 at every theta.
+# Runge (1895), with Euler's method inside it. The dense weights of the methods of order 2 are the
+# parabolas that satisfy the conditions of order 2 at every theta.
 MIDPOINT = Tableau(
     name="midpoint",
     order=2,
     c=_row("0 1/2 1"),
     a=((), *_rows("1/2; 0 1")),
-    error=None,
+    error=_row("-1 1 0"),
     dense=_rows("1 -1; 0 1; 0 0"),
 )
 
@@ -118,7 +139,9 @@ BOSH3 = Tableau(
     dense=_hermite(_row("2/9 1/3 4/9 0")),
 )
 
-# Kutta (1901); Hairer, Norsett and Wanner I, table II.1.2.
+# Kutta (1901); Hairer, Norsett and Wanner I, table II.1.2. It has no estimate of its error: of its
+# stages and the slope at the end, only multiples of the difference of the last two vanish up to
+# order 3, and that sees nothing of y' = f(t).
 RK4 = Tableau(
     name="rk4",
     order=4,
@@ -190,33 +213,155 @@ TSIT5 = Tableau(
         """),
 )
 
-# Backward Euler: stage 1 is implicit, stage 0 has no weight.
+
+def _dop853() -> Tableau:
+    """Dormand and Prince 8(5,3) with dense output of order 7, from Hairer's code dop853.f.
+
+    Hairer, Norsett and Wanner (1993), Solving Ordinary Differential Equations I, sections II.5,
+    II.6 and II.10.
+    """
+    a = _rows("""
+        0.0526001519587677318785587544488;
+        0.0197250569845378994544595329183 0.0591751709536136983633785987549;
+        0.0295875854768068491816892993775 0 0.0887627564304205475450678981324;
+        0.241365134159266685502369798665 0 -0.884549479328286085344864962717
+            0.924834003261792003115737966543;
+        1/27 0 0 0.170828608729473871279604482173 0.125467687566822425016691814123;
+        0.037109375 0 0 0.170252211019544039314978060272 0.0602165389804559606850219397283
+            -0.017578125;
+        0.0370920001185047927108779319836 0 0 0.170383925712239993810214054705
+            0.107262030446373284651809199168 -0.0153194377486244017527936158236
+            0.00827378916381402288758473766002;
+        0.624110958716075717114429577812 0 0 -3.36089262944694129406857109825
+            -0.868219346841726006818189891453 27.5920996994467083049415600797
+            20.1540675504778934086186788979 -43.4898841810699588477366255144;
+        0.477662536438264365890433908527 0 0 -2.48811461997166764192642586468
+            -0.590290826836842996371446475743 21.2300514481811942347288949897
+            15.2792336328824235832596922938 -33.2882109689848629194453265587
+            -0.0203312017085086261358222928593;
+        -0.93714243008598732571704021658 0 0 5.18637242884406370830023853209
+            1.09143734899672957818500254654 -8.14978701074692612513997267357
+            -18.5200656599969598641566180701 22.7394870993505042818970056734
+            2.49360555267965238987089396762 -3.0467644718982195003823669022;
+        2.27331014751653820792359768449 0 0 -10.5344954667372501984066689879
+            -2.00087205822486249909675718444 -17.9589318631187989172765950534
+            27.9488845294199600508499808837 -2.85899827713502369474065508674
+            -8.87285693353062954433549289258 12.3605671757943030647266201528
+            0.643392746015763530355970484046;
+        0.0542937341165687622380535766363 0 0 0 0 4.45031289275240888144113950566
+            1.89151789931450038304281599044 -5.8012039600105847814672114227
+            0.31116436695781989440891606237 -0.152160949662516078556178806805
+            0.201365400804030348374776537501 0.0447106157277725905176885569043
+    """)
+    extra = _rows("""
+        0.0561675022830479523392909219681 0 0 0 0 0 0.253500210216624811088794765333
+            -0.246239037470802489917441475441 -0.124191423263816360469010140626
+            0.15329179827876569731206322685 0.00820105229563468988491666602057
+            0.00756789766054569976138603589584 -0.008298;
+        0.0318346481635021405060768473261 0 0 0 0 0.0283009096723667755288322961402
+            0.0535419883074385676223797384372 -0.0549237485713909884646569340306 0 0
+            -0.000108347328697249322858509316994 0.000382571090835658412954920192323
+            -0.000340465008687404560802977114492 0.141312443674632500278074618366;
+        -0.428896301583791923408573538692 0 0 0 0 -4.69762141536116384314449447206
+            7.68342119606259904184240953878 4.06898981839711007970213554331
+            0.356727187455281109270669543021 0 0 0 -0.00139902416515901462129418009734
+            2.9475147891527723389556272149 -9.15095847217987001081870187138
+    """)
+    error = _row(
+        "0.01312004499419488073250102996 0 0 0 0 -1.225156446376204440720569753 "
+        "-0.4957589496572501915214079952 1.664377182454986536961530415 "
+        "-0.350328848749973681688648729 0.3341791187130174790297318841 "
+        "0.08192320648511571246570742613 -0.02235530786388629525884427845 0"
+    )
+    # What is added to the cubic of `_hermite`: four terms whose values and slopes are zero at both
+    # ends, theta^2 (1 - theta)^2 times 1, theta, theta (1 - theta) and theta^2 (1 - theta).
+    inner = _rows("""
+        -8.4289382761090128651353491142 0 0 0 0 0.5667149535193777696253178359
+            -3.0689499459498916912797304727 2.384667656512069828772814968
+            2.1170345824450282767155149946 -0.8713915837779729920678990749
+            2.240437430260788275854177165 0.6315787787694688181557024929
+            -0.0889903364513333108206981174 18.148505520854727256656404962
+            -9.1946323924783554000451984436 -4.4360363875948939664310572;
+        10.427508642579134603413151009 0 0 0 0 242.28349177525818288430175319
+            165.20045171727028198505394887 -374.54675472269020279518312152
+            -22.113666853125306036270938578 7.7334326684722638389603898808
+            -30.674084731089398182061213626 -9.3321305264302278729567221706
+            15.697238121770843886131091075 -31.139403219565177677282850411
+            -9.3529243588444783865713862664 35.81684148639408375246589854;
+        19.985053242002433820987653617 0 0 0 0 -387.03730874935176555105901742
+            -189.17813819516756882830838328 527.80815920542364900561016686
+            -11.573902539959630126141871134 6.8812326946963000169666922661
+            -1.000605096691083840318386098 0.7777137798053443209286926574
+            -2.7782057523535084065932004339 -60.196695231264120758267380846
+            84.320405506677161018159903784 11.99229113618278932803513003;
+        -25.693933462703749003312586129 0 0 0 0 -154.18974869023643374053993627
+            -231.52937917604549567536039109 357.6391179106141237828534991
+            93.405324183624310003907691704 -37.458323136451633156875139351
+            104.09964950896230045147246184 29.840293426660503123344363579
+            -43.533456590011143754432175058 96.3245539591882829483949506
+            -39.177261675615439165231486172 -149.72683625798562581422125276
+    """)
+    polynomials = _rows("""
+        1 0  0  0  0  0  0;
+        0 1  0  0  0  0  0;
+        0 0  1  0  0  0  0;
+        0 1 -2  1  0  0  0;
+        0 0  1 -2  1  0  0;
+        0 0  1 -3  3 -1  0;
+        0 0  0  1 -3  3 -1
+    """)
+    result = (*a[-1], Fraction(0))
+    cubic = (*_hermite(result), *_rows("0 0 0; 0 0 0; 0 0 0"))
+    third = _row("31/127 0 0 0 0 0 0 0 12675/17272 0 0 3/136 0")
+    return Tableau(
+        name="dop853",
+        order=8,
+        c=_row(
+            "0 0.0526001519587677318785587544488 0.0789002279381515978178381316732 "
+            "0.118350341907227396726757197510 0.281649658092772603273242802490 "
+            "1/3 1/4 4/13 127/195 3/5 6/7 1 1"
+        ),
+        a=((), *a),
+        error=error,
+        dense=tuple(
+            _powers((*row, *column), polynomials)
+            for row, column in zip(cubic, zip(*inner, strict=True), strict=True)
+        ),
+        error_low=tuple(x - y for x, y in zip(result, third, strict=True)),
+        extra_c=_row("1/10 1/5 7/9"),
+        extra=extra,
+    )
+
+
+# Backward Euler: stage 1 is implicit, stage 0 has no weight but in the error, which compares to
+# the trapezoidal rule.
 IMPLICIT_EULER = Tableau(
     name="implicit_euler",
     order=1,
     c=_row("0 1"),
     a=((), _row("0 1")),
-    error=None,
+    error=_row("-1/2 1/2"),
     dense=_rows("0; 1"),
 )
 
-# The implicit midpoint rule; its last stage is explicit, for the next step to start from.
+# The implicit midpoint rule, compared to Euler's; its last stage is explicit, for the next step to
+# start from.
 IMPLICIT_MIDPOINT = Tableau(
     name="implicit_midpoint",
     order=2,
     c=_row("0 1/2 1"),
     a=((), *_rows("0 1/2; 0 1")),
-    error=None,
+    error=_row("-1 1 0"),
     dense=_rows("1 -1; 0 1; 0 0"),
 )
 
-# The trapezoidal rule of Crank and Nicolson (1947).
+# The trapezoidal rule of Crank and Nicolson (1947), compared to backward Euler.
 TRAPEZOID = Tableau(
     name="trapezoid",
     order=2,
     c=_row("0 1"),
     a=((), _row("1/2 1/2")),
-    error=None,
+    error=_row("1/2 -1/2"),
     dense=_rows("1 -1/2; 0 1/2"),
 )
 
@@ -287,6 +432,7 @@ METHODS = {
         RK4,
         DOPRI5,
         TSIT5,
+        _dop853(),
         IMPLICIT_EULER,
         IMPLICIT_MIDPOINT,
         TRAPEZOID,

@@ -9,7 +9,7 @@ import torch
 
 from latentode.solvers import METHODS, SolverError, odeint
 
-ADAPTIVE = ("bosh3", "dopri5", "tsit5", "kvaerno3", "kvaerno5")
+ADAPTIVE = ("bosh3", "dopri5", "tsit5", "dop853", "kvaerno3", "kvaerno5")
 # One method of each kind, for the laws that are the loop's and not a method's.
 KINDS = ("euler", "rk4", "tsit5", "kvaerno3")
 PAIRS = [name for name, tableau in METHODS.items() if tableau.error]
@@ -63,12 +63,14 @@ def test_the_error_of_fixed_steps_shrinks_with_the_order(method, swings):
     # Most times fall between the steps, so that the dense output is held to the order too.
     ts = torch.linspace(0, 3, 101, dtype=torch.float64)
     exact = odeint(swing, y0, ts, method="dopri5", rtol=1e-13, atol=1e-13).ys
+    order = METHODS[method].order
+    longest = 0.1 if order < 8 else 0.6
     errors = [
-        float((odeint(swing, y0, ts, method=method, step_size=h).ys - exact).abs().max())
-        for h in (0.1, 0.05, 0.025, 0.0125)
+        float((odeint(swing, y0, ts, method=method, step_size=longest / n).ys - exact).abs().max())
+        for n in (1, 2, 4, 8)[: 4 if order < 8 else 3]
     ]
-    slope = math.log2(errors[0] / errors[-1]) / 3
-    assert slope == pytest.approx(METHODS[method].order, abs=0.2)
+    slope = math.log2(errors[0] / errors[-1]) / (len(errors) - 1)
+    assert slope == pytest.approx(order, abs=0.2 if order < 8 else 0.7)
 
 
 @pytest.mark.parametrize("method", PAIRS)
@@ -76,13 +78,17 @@ def test_the_error_is_proportional_to_the_tolerance(method, swings):
     y0, ts = swings
     exact = odeint(swing, y0, ts, method="dopri5", rtol=1e-13, atol=1e-13).ys
     order = METHODS[method].order
-    tolerances = [10.0**-n for n in range(3, 9 if order == 5 else 7)]
+    tightest = {1: 5, 5: 8, 8: 11}.get(order, 6)
+    tolerances = [10.0**-n for n in range(5 if order == 8 else 3, tightest + 1)]
     errors = torch.tensor([
         float((odeint(swing, y0, ts, method=method, rtol=x, atol=x).ys - exact).abs().max())
         for x in tolerances
     ])
-    assert (errors / torch.tensor(tolerances)).max() < 60
     slope = math.log10(errors[0] / errors[-1]) / (len(tolerances) - 1)
+    if order == 1:  # what is wrong in a step grows as its square, and there are 1 / h of them
+        assert slope == pytest.approx(0.5, abs=0.1)
+        return
+    assert (errors / torch.tensor(tolerances)).max() < 60
     assert 0.7 < slope < 1.4
 
 
@@ -354,7 +360,7 @@ class TestFailures:
         ({"method": "rk45"}, "method=rk45 is not known: choose one of euler, midpoint, heun"),
         (
             {"adjoint": "magic"},
-            "adjoint=magic is not known: choose one of direct, replay, backsolve",
+            "adjoint=magic is not known: choose one of auto, direct, replay, backsolve, none",
         ),
         ({"method": "rk4"}, "method=rk4 .* give step_size"),
         ({"rtol": -1.0}, r"rtol=-1\.0 must be a number of at least 0"),
