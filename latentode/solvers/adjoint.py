@@ -10,13 +10,14 @@ from latentode.solvers.backsolve import Backsolve
 from latentode.solvers.captured import bytes_saved, tensors_behind
 from latentode.solvers.discrete import Discrete, Plan
 from latentode.solvers.explicit import Field
+from latentode.solvers.loop import slope_at_start, start_time
 from latentode.solvers.pullback import evaluate
 from latentode.solvers.solve import (
     Answer,
     Task,
     problem_for,
     solve,
-    solve_with_graph,
+    solve_keeping,
 )
 
 ADJOINTS = ("auto", "direct", "replay", "backsolve", "none")
@@ -25,7 +26,14 @@ _BUDGET = 2**30
 
 
 def solve_with_adjoint(
-    adjoint: str, task: Task, y0: Tensor, ts: Tensor, *, keep_steps: bool, evals_backward: Tensor
+    adjoint: str,
+    task: Task,
+    y0: Tensor,
+    ts: Tensor,
+    *,
+    keep_steps: bool,
+    evals_backward: Tensor,
+    checkpoint_every: int = 1,
 ) -> Answer:
     """Solve so that a gradient comes from where it was asked to come from.
 
@@ -43,27 +51,32 @@ def solve_with_adjoint(
         Whether to keep the steps in any case; "backsolve" and "replay" cannot.
     evals_backward : Tensor of shape (B,), dtype=torch.long
         Where to add up the evaluations of a backward pass.
+    checkpoint_every : int, default=1
+        "replay" keeps the state of every so many rounds of steps, and "auto" is "replay" then.
 
     Returns
     -------
     Answer
         The states, and what they cost.
     """
+    if adjoint == "auto" and checkpoint_every > 1:
+        adjoint = "replay"
     if adjoint == "none" or not torch.is_grad_enabled():
         with torch.no_grad():
             return _solve_without_graph(task, y0, ts, keep_steps=keep_steps)
     if keep_steps or _is_transformed():
-        return solve_with_graph(task, y0, ts)
-    if adjoint in ("auto", "direct") and task.tableau.is_implicit:
-        return solve_with_graph(task, y0, ts)
+        return solve_keeping(task, y0, ts)
+    by_hand = not (task.tableau.is_implicit or task.options.has_jumps)
+    if adjoint in ("auto", "direct") and not by_hand:
+        return solve_keeping(task, y0, ts)
     clock = task.clock._replace(t0=task.clock.t0.detach())
     task = task._replace(clock=clock, f=_as_precise_as_now(task.f, y0))
     field, moving = problem_for(task, y0).field, ts.requires_grad
-    first = evaluate(field, clock.t0.to(clock.dtype), y0, moving=moving)
+    first = evaluate(field, start_time(clock, task.options), y0, moving=moving)
     tensors = tensors_behind(task.f, first)
     if not (tensors or y0.requires_grad or moving):
         with torch.no_grad():
-            return solve(problem_for(task, y0), y0, first.k.detach(), ts)
+            return solve(task, problem_for(task, y0), y0, first.k.detach(), ts)
     if adjoint == "backsolve":
         report: dict[str, Answer] = {}
         ys = Backsolve.apply(report, evals_backward, task, y0, ts, first.k.detach(), *tensors)
@@ -71,22 +84,35 @@ def solve_with_adjoint(
     n_graphs = math.inf if adjoint == "direct" else 0
     if adjoint == "auto":
         n_graphs = _BUDGET // max(bytes_saved(first), 1)
-    plan = Plan(task, n_graphs, adjoint != "replay", moving, first, evals_backward, {})
+    plan = Plan(
+        task, n_graphs, checkpoint_every, adjoint != "replay", moving, first, evals_backward, {}
+    )
     ys = Discrete.apply(plan, y0, ts, *tensors)
     return plan.report["answer"]._replace(ys=ys)
 
 
 def _solve_without_graph(task: Task, y0: Tensor, ts: Tensor, *, keep_steps: bool) -> Answer:
     if keep_steps:
-        return solve_with_graph(task, y0, ts)
+        return solve_keeping(task, y0, ts)
     problem = problem_for(task, y0)
-    k0 = problem.field(problem.clock.time_for_field(torch.zeros_like(ts[:, 0])), y0)
-    return solve(problem, y0, k0, ts)
+    return solve(task, problem, y0, slope_at_start(problem, y0), ts)
 
 
 def _is_transformed() -> bool:
-    """Say whether torch.func or forward mode is at work, which must see every operation."""
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    """Say whether torch.func or forward mode is at work, which must see every operation.
+
+    Raises
+    ------
+    RuntimeError
+        If it is vmap, for which the steps would have to depend on no number.
+    """
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    if any(level.key() == torch._C._functorch.TransformType.Vmap for level in stack):
+        raise RuntimeError(
+            "odeint cannot be mapped by torch.func.vmap, for its steps depend on the numbers. It "
+            "solves a batch itself, each sample at its own times: give it the axis as batch axis."
+        )
+    return bool(stack) or forward_ad._current_level >= 0
 
 
 def _as_precise_as_now(f: Field, y0: Tensor) -> Field:

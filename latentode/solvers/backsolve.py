@@ -48,7 +48,7 @@ class Backsolve(torch.autograd.Function):
     ) -> Tensor:
         """Solve for the states at ts (B, T), from y0 (B, D)."""
         with torch.no_grad():
-            report["answer"] = answer = solve(problem_for(task, y0), y0, k0, ts)
+            report["answer"] = answer = solve(task, problem_for(task, y0), y0, k0, ts)
         ctx.task, ctx.evals_backward = task, evals_backward
         ctx.save_for_backward(ts, answer.ys, *tensors)
         return answer.ys
@@ -104,7 +104,7 @@ class _Sweep:
             outcome = march(
                 problem,
                 position,
-                course_to(s_end),
+                course_to(s_end, options),
                 lambda tried, _: self._gather(problem, tried, weight),
             )
         except SolverError as error:

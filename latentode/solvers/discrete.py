@@ -1,12 +1,13 @@
 """The discrete adjoint: the gradient of the steps themselves, from the last to the first."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from latentode.solvers.dense import piece_at
-from latentode.solvers.explicit import Method, Step, workspace_for
+from latentode.solvers.explicit import Step, workspace_for
 from latentode.solvers.loop import Position, Problem, Tried, take_step
 from latentode.solvers.pullback import Evaluation, Gradients, evaluate, pull_step
 from latentode.solvers.solve import (
@@ -16,7 +17,7 @@ from latentode.solvers.solve import (
     problem_for,
     refuse_second_derivative,
     solve,
-    solve_with_graph,
+    solve_keeping,
 )
 
 # Steps whose cotangents are computed at once.
@@ -33,6 +34,8 @@ class Plan(NamedTuple):
     n_graphs : float
         Evaluations of the field whose graphs may be kept. If there are more, none are, and each
         step is taken again in the backward pass.
+    checkpoint_every : int
+        Of the steps that are taken again, the state of every so many is kept.
     twice : bool
         Whether the gradient may be differentiated again, by solving again with a graph.
     moving : bool
@@ -47,6 +50,7 @@ class Plan(NamedTuple):
 
     task: Task
     n_graphs: float
+    checkpoint_every: int
     twice: bool
     moving: bool
     first: Evaluation
@@ -90,7 +94,9 @@ class Record:
         self.graphs: list[list[Evaluation]] | None = [] if plan.n_graphs else None
         self._plan = plan
         self._problem = problem
-        self._steps: list[tuple[Tensor, ...]] = []
+        self._with_slopes = _keeps_slopes(problem)
+        self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._states: list[tuple[Tensor, Tensor] | None] = []
         self._ratios: list[Tensor] = []
         self._fresh: list[Evaluation] = []
         self._n_graphs = 0
@@ -105,30 +111,90 @@ class Record:
 
     def add(self, tried: Tried, after: Position) -> None:
         """Keep a step."""
-        before, method = tried.before, self._problem.method
-        step = (before.s, tried.dt, after.s, tried.accepted, before.y)
-        self._steps.append((*step, before.k) if method.is_implicit else step)
+        before, n = tried.before, len(self._steps)
+        self._steps.append((before.s, tried.dt, after.s, tried.accepted))
+        is_kept = n % self._plan.checkpoint_every == 0
+        # Of methods whose slope is that of the state, one tensor is enough.
+        slope = before.k if self._with_slopes or self._plan.checkpoint_every > 1 else before.y
+        self._states.append((before.y, slope) if is_kept else None)
         if self.graphs is None:
             return
         self._ratios.append(tried.ratio)
         # Before the first step, the field was evaluated to guess its size.
-        self.graphs.append(self._fresh[1 - len(method.a) :])
+        self.graphs.append(self._fresh[1 - len(self._problem.method.a) :])
         self._n_graphs += len(self.graphs[-1])
         self._fresh = []
         if self._n_graphs > self._plan.n_graphs:
             self.graphs = None
 
-    def steps(self) -> Steps | None:
-        """Give the steps in the order in which they were tried; None if there are none."""
-        if not self._steps:
-            return None
+    def close(self) -> None:
+        """Put the steps together, once they are all there."""
         # A graph that holds a number that is not finite gives zero times infinity, which is not
         # zero: of such a solve, the steps that were accepted are taken again.
         if self.graphs and not bool(torch.stack(self._ratios).isfinite().all()):
             self.graphs = None
-        columns = [torch.stack(column) for column in zip(*self._steps, strict=True)]
-        s0, dt, s1, accepted, y0, *k0 = columns
-        return Steps(s0, dt, s1, accepted, y0, k0[0] if k0 else None)
+        self._ratios = []
+        if self._steps:
+            self.s0, self.dt, self.s1, self.accepted = (
+                torch.stack(column) for column in zip(*self._steps, strict=True)
+            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no step was taken."""
+        return not self._steps
+
+    def sections(self, end: Position) -> Iterator[tuple[range, Steps, Position]]:
+        """Give the steps from the last to the first, as many at a time as one state is kept for.
+
+        With each section comes the range of its rounds, and where it ended.
+        """
+        n_rounds, every = len(self._steps), self._plan.checkpoint_every
+        size = every if every > 1 else max(n_rounds, 1)
+        for first in reversed(range(0, n_rounds, size)):
+            rounds = range(first, min(first + size, n_rounds))
+            y0s, k0s = self._states_of(rounds)
+            part = slice(rounds.start, rounds.stop)
+            steps = Steps(
+                self.s0[part], self.dt[part], self.s1[part], self.accepted[part], y0s, k0s
+            )
+            yield rounds, steps, end
+            end = end._replace(s=steps.s0[0], y=y0s[0], k=y0s[0] if k0s is None else k0s[0])
+
+    def _states_of(self, rounds: range) -> tuple[Tensor, Tensor | None]:
+        """Give the states at the start of some rounds, and the slopes if they are needed."""
+        states = [self._states[n] for n in rounds]
+        missing = [n for n, state in zip(rounds, states, strict=True) if state is None]
+        if missing:
+            with torch.no_grad():
+                states = self._stepped_again(rounds)
+        y0s, k0s = (torch.stack(part) for part in zip(*filter(None, states), strict=True))
+        return y0s, k0s if self._with_slopes else None
+
+    def _stepped_again(self, rounds: range) -> list[tuple[Tensor, Tensor] | None]:
+        """Step through some rounds from the state that was kept, with the step sizes known."""
+        kept = self._states[rounds.start]
+        if kept is None:
+            raise RuntimeError("the first state of a section is always kept")
+        y, k = kept
+        problem = self._problem
+        if not problem.method.is_implicit:
+            problem = problem._replace(workspace=workspace_for(problem.method, y))
+        states: list[tuple[Tensor, Tensor] | None] = [(y, k)]
+        for n in rounds[:-1]:
+            before = Position(self.s0[n], y, k, self.dt[n], torch.ones_like(self.s0[n]))
+            step = take_step(problem, before, self.dt[n])
+            took = self.accepted[n][:, None]
+            y, k = torch.where(took, step.y1, y), torch.where(took, step.k1, k)
+            states.append((y, k))
+            spent = self._plan.evals_backward
+            spent += step.evals * (self.dt[n] > 0)
+        return states
+
+
+def _keeps_slopes(problem: Problem) -> bool:
+    """Say whether the slope at the start of a step is not just the field there."""
+    return problem.method.is_implicit and not problem.options.has_jumps
 
 
 def aligned(steps: Steps, end: Position) -> Steps:
@@ -185,6 +251,7 @@ class Discrete(torch.autograd.Function):
         record = Record(plan, problem)
         with torch.no_grad():
             answer = solve(
+                plan.task,
                 problem._replace(field=record.field),
                 y0,
                 plan.first.k.detach(),
@@ -192,6 +259,7 @@ class Discrete(torch.autograd.Function):
                 observe=record.add,
                 with_slopes=plan.moving,
             )
+        record.close()
         plan.report["answer"] = answer
         ctx.plan, ctx.problem, ctx.record = plan, problem, record
         ctx.end, ctx.slopes = answer.end, answer.slopes
@@ -208,8 +276,7 @@ class Discrete(torch.autograd.Function):
                 refuse_second_derivative("replay")
             return None, *_solved_again(plan.task, y0, ts, tensors, grad_ys)
         gradients = Gradients(tensors, torch.zeros_like(ts[:, 0]))
-        sweep = _Sweep(ctx, grad_ys, gradients)
-        adj = sweep.run()
+        adj = _Sweep(ctx, grad_ys, gradients).run()
         grad_ts = None
         if plan.moving:
             clock = plan.task.clock
@@ -240,7 +307,7 @@ def _solved_again(
     is_open = [False]
     start, times = (_Door.apply(x, is_open) for x in (y0, ts))
     task = task._replace(clock=task.clock._replace(t0=times[:, 0]))
-    ys = solve_with_graph(task, start, times).ys
+    ys = solve_keeping(task, start, times).ys
     inputs = (start, times, *tensors)
     wanted = [x for x in inputs if x.requires_grad]
     found = iter(torch.autograd.grad(ys, wanted, grad_ys, create_graph=True, allow_unused=True))
@@ -255,27 +322,43 @@ class _Sweep:
         self.plan, self.problem, self.end = ctx.plan, ctx.problem, ctx.end
         self.gradients = gradients
         self.grad_ys = grad_ys
-        self.steps = ctx.record.steps()
-        self.graphs = ctx.record.graphs
+        self.record: Record = ctx.record
         self.s = self.problem.clock.since_start(ctx.saved_tensors[1])
         self.evals = ctx.plan.evals_backward
         self.none = torch.zeros_like(grad_ys[:, 0])
+        # Cotangents of the state and of the slope where the steps not yet pulled back end.
+        self.adj, self.adj_k = self.none, self.none
+        self.after: Evaluation | None = None
 
     def run(self) -> Tensor:
         """Give dL/dy0 (B, D), and gather the other gradients."""
-        if self.steps is None:  # nothing was solved
-            return self.grad_ys.sum(dim=1)
-        if self.graphs is not None:
-            return self._through_kept(self.steps, self.graphs)
-        steps = aligned(self.steps, self.end)
-        if self.problem.method.is_implicit:
-            return self._through_graphs(steps)
-        return self._through_stages(steps)
+        for rounds, steps, end in self.record.sections(self.end):
+            if self.record.graphs is not None:
+                self._through_kept(steps, self.record.graphs)
+                continue
+            chosen = self._reads_of(rounds)
+            steps = aligned(steps, end)
+            options, method = self.problem.options, self.problem.method
+            if method.is_implicit or options.has_jumps:
+                self._through_graphs(steps, chosen)
+            else:
+                self._through_stages(steps, chosen, end)
+        if self.record.is_empty:
+            self.adj = self.grad_ys.sum(dim=1)
+        first = self.plan.first if self.after is None else self.after
+        return self.adj + self.gradients.pull(first, self.adj_k)
 
-    def _through_kept(self, steps: Steps, graphs: list[list[Evaluation]]) -> Tensor:
+    def _reads_of(self, rounds: range) -> Tensor | None:
+        """Say which states were read off some rounds, (B, T); None if all were."""
+        if len(rounds) == len(self.record.s1):
+            return None
+        at = piece_at(self.s, self.record.s1)
+        return (at >= rounds.start) & (at < rounds.stop)
+
+    def _through_kept(self, steps: Steps, graphs: list[list[Evaluation]]) -> None:
         """Pull through the stages that were kept, of steps as they were tried."""
-        reads = Reads(self.problem.method, steps, self.s, self.grad_ys)
-        adj, adj_k = self.none, self.none
+        reads = Reads(self.problem, steps, self.s, self.grad_ys, None)
+        adj, adj_k = self.adj, self.adj_k
         everyone = steps.accepted.all(dim=1).tolist()
         for n in reversed(range(len(graphs))):
             grad_y, grad_increments = reads.of(n)
@@ -294,18 +377,20 @@ class _Sweep:
             adj, adj_k = pulled.y + grad_y, pulled.k
             if rest is not None and rest_k is not None:
                 adj, adj_k = adj + rest, adj_k + rest_k
-        return adj + self.gradients.pull(self.plan.first, adj_k)
+        self.adj, self.adj_k = adj, adj_k
 
-    def _through_stages(self, steps: Steps) -> Tensor:
+    def _through_stages(self, steps: Steps, chosen: Tensor | None, end: Position) -> None:
         """Evaluate the stages of each step again, and pull through them.
 
         A step starts where the one before ends: the field there is evaluated once for both.
         """
         method, clock = self.problem.method, self.problem.clock
-        reads = Reads(method, steps, self.s, self.grad_ys)
+        reads = Reads(self.problem, steps, self.s, self.grad_ys, chosen)
         merges = method.end == len(method.a) - 1
-        adj, adj_k = self.none, self.none
-        after = self._evaluate(clock.time_for_field(self.end.s), self.end.y)
+        adj, adj_k, after = self.adj, self.adj_k, self.after
+        if after is None:
+            after = self._evaluate(clock.time_for_field(end.s), end.y)
+            self.evals += end.s > 0
         workspace = workspace_for(method, adj)
         for n in reversed(range(len(steps.dt))):
             grad_y, grad_increments = reads.of(n)
@@ -315,8 +400,7 @@ class _Sweep:
             adj = adj + self.gradients.pull(after, adj_k)
             times = clock.stage_times(steps.s0[n], steps.dt[n], method.c).unbind()
             y = steps.y0[n]
-            before = self._evaluate(times[0], y) if n else self.plan.first
-            stages = [before]
+            stages = [self._evaluate(times[0], y)]
             for i in range(1, len(method.a) - merges):
                 torch.mul(stages[-1].k.detach(), h, out=workspace.stages[i - 1])
                 yi = torch.addmv(y.view(-1), workspace.before[i], method.a[i]).view(y.shape)
@@ -328,17 +412,17 @@ class _Sweep:
                 (adj, self.none, grad_increments),
                 self.gradients,
             )
-            adj, adj_k, after = pulled.y + grad_y, pulled.k, before
+            adj, adj_k, after = pulled.y + grad_y, pulled.k, stages[0]
             self.evals += len(stages) * (steps.dt[n] > 0)
-        return adj + self.gradients.pull(after, adj_k)
+        self.adj, self.adj_k, self.after = adj, adj_k, after
 
     def _evaluate(self, t: Tensor, y: Tensor) -> Evaluation:
         return evaluate(self.problem.field, t, y, moving=self.plan.moving)
 
-    def _through_graphs(self, steps: Steps) -> Tensor:
+    def _through_graphs(self, steps: Steps, chosen: Tensor | None) -> None:
         """Take each step again with a graph of its own, and pull through that."""
-        reads = Reads(self.problem.method, steps, self.s, self.grad_ys)
-        adj, adj_k = self.none, self.none
+        reads = Reads(self.problem, steps, self.s, self.grad_ys, chosen)
+        adj, adj_k = self.adj, self.adj_k
         for n in reversed(range(len(steps.dt))):
             grad_y, grad_powers = reads.of(n)
             inputs, step = self._step_again(steps, n)
@@ -362,26 +446,38 @@ class _Sweep:
             if self.plan.moving and found[2] is not None:
                 self.gradients.for_t += found[2]
             self.gradients.add(found[len(inputs) :])
-        return adj + self.gradients.pull(self.plan.first, adj_k)
+        self.adj, self.adj_k = adj, adj_k
 
     def _step_again(self, steps: Steps, n: int) -> tuple[list[Tensor], Step]:
-        """Take step n again from leaves: the state, the field there and the start of the clock."""
+        """Take step n again from leaves: the state, the slope there and the start of the clock."""
         problem, s0, dt = self.problem, steps.s0[n], steps.dt[n]
         with torch.enable_grad():
             y = steps.y0[n].detach().requires_grad_()
-            k = (y if steps.k0 is None else steps.k0[n]).detach().requires_grad_()
             t0 = problem.clock.t0.detach().requires_grad_(self.plan.moving)
-            problem = problem._replace(clock=problem.clock._replace(t0=t0))
+            clock = problem.clock._replace(t0=t0)
+            problem = problem._replace(clock=clock)
+            # Where the field may have jumped, the slope is what it is after the jump.
+            leaf = (y if steps.k0 is None else steps.k0[n]).detach().requires_grad_()
+            k = problem.field(clock.time_after(s0), y) if steps.k0 is None else leaf
             before = Position(s0, y, k, dt, torch.ones_like(s0))
             step = take_step(problem, before, dt)
-        return ([y, k, t0] if self.plan.moving else [y, k]), step
+        return ([y, leaf, t0] if self.plan.moving else [y, leaf]), step
 
 
 class Reads:
     """The cotangents of the states read off the steps, step by step."""
 
-    def __init__(self, method: Method, steps: Steps, s: Tensor, grad_ys: Tensor) -> None:
-        self._weights = method.dense.t().contiguous() if not method.is_implicit else None
+    def __init__(
+        self,
+        problem: Problem,
+        steps: Steps,
+        s: Tensor,
+        grad_ys: Tensor,
+        chosen: Tensor | None,
+    ) -> None:
+        method = problem.method
+        by_hand = not (method.is_implicit or problem.options.has_jumps)
+        self._weights = method.dense.t().contiguous() if by_hand else None
         self._n_powers = len(method.dense)
         self._grad_ys = grad_ys.flatten(0, 1)
         self._n_steps, self._n_samples = steps.dt.shape
@@ -389,8 +485,12 @@ class Reads:
         s0, dt = (x.t().gather(1, at) for x in (steps.s0, steps.dt))
         self._theta = ((s - s0) / dt.where(dt > 0, torch.inf)).to(grad_ys.dtype).flatten()
         # Reads in the order of the steps, and where those of each chunk of steps begin.
-        number, self._order = at.flatten().sort(stable=True)
-        self._rows = number * self._n_samples + self._order // s.shape[1]
+        number, order = at.flatten().sort(stable=True)
+        if chosen is not None:
+            is_chosen = chosen.flatten()[order]
+            number, order = number[is_chosen], order[is_chosen]
+        self._order = order
+        self._rows = number * self._n_samples + order // s.shape[1]
         chunks = torch.arange(0, self._n_steps + _CHUNK, _CHUNK, device=s.device)
         self._bounds = torch.searchsorted(number, chunks).tolist()
         self._held: tuple[int, Tensor, Tensor] | None = None
@@ -398,7 +498,7 @@ class Reads:
     def of(self, n: int) -> tuple[Tensor, Tensor]:
         """Give the cotangents of step n: for its state at the start, and for the rest.
 
-        The rest are its increments (R, B D), if the method is explicit, or its powers
+        The rest are its increments (R, B D), if it is pulled back by hand, or its powers
         (Q, B, D).
         """
         chunk, place = divmod(n, _CHUNK)

@@ -53,6 +53,20 @@ class Clock(NamedTuple):
         """Give the times (S, B) of the stages of a step from s, of size dt, as the field."""
         return self.time(torch.addcmul(s, c[:, None], dt)).to(self.dtype)
 
+    def time_after(self, s: Tensor) -> Tensor:
+        """Give the next time after s (B,) as a field is given it."""
+        t = self.time_for_field(s)
+        shift = torch.nextafter(t.detach(), t.detach() + self.sign.to(t.dtype)) - t.detach()
+        return t + shift
+
+    def inner_times(self, s: Tensor, dt: Tensor, c: Tensor) -> Tensor:
+        """Give the same, but on the inner side of the ends of the step."""
+        ends = self.time_for_field(torch.stack([s, s + dt])).detach()
+        begin, end = torch.nextafter(ends, ends.flip(0))
+        low, high = torch.minimum(begin, end), torch.maximum(begin, end)
+        times = self.stage_times(s, dt, c)
+        return times + (times.detach().clamp(low, high) - times.detach())
+
     def since_start(self, ts: Tensor) -> Tensor:
         """Give how long after the start times (B, T) are."""
         return (ts.to(self.t0.dtype) - self.t0[:, None]) * self.sign[:, None]
@@ -80,6 +94,9 @@ class Options(NamedTuple):
         Whether the batch shares the size of its steps, by the error of all its entries.
     forgiving : bool
         Whether a sample that fails rests, and the others go on; otherwise it raises.
+    has_jumps : bool
+        Whether the field may jump between two steps: then it is evaluated on the inner side of
+        both ends of a step, and anew at its start.
     """
 
     tolerance: Tolerance
@@ -91,6 +108,7 @@ class Options(NamedTuple):
     clip_end: bool
     joint: bool
     forgiving: bool
+    has_jumps: bool
 
 
 class Problem(NamedTuple):
@@ -126,10 +144,29 @@ class Course(NamedTuple):
         Where each sample may stop.
     line : Tensor of shape (B,)
         Where it has arrived: at its end, but for the rounding of many small steps.
+    stops : Tensor of shape (B, J) or None
+        Where steps end on the way, in any order.
+    jumps : Tensor of shape (J,), dtype=torch.bool, or None
+        At which of the stops the field jumps.
     """
 
     s_end: Tensor
     line: Tensor
+    stops: Tensor | None
+    jumps: Tensor | None
+
+    def gap(self, s: Tensor) -> Tensor | None:
+        """Give how far it is to the next stop of each sample, infinite where there is none."""
+        if self.stops is None:
+            return None
+        ahead = self.stops - s[:, None]
+        return ahead.where(ahead > 0, torch.inf).amin(dim=1)
+
+    def at_jump(self, s: Tensor) -> Tensor:
+        """Say which samples stand where the field jumps."""
+        if self.stops is None or self.jumps is None:
+            return torch.zeros_like(s, dtype=torch.bool)
+        return ((self.stops == s[:, None]) & self.jumps).any(dim=1)
 
 
 class Position(NamedTuple):
@@ -252,6 +289,17 @@ class _Tally:
         return self._counts
 
 
+def slope_at_start(problem: Problem, y0: Tensor) -> Tensor:
+    """Evaluate the field at the start, with state y0 (B, D)."""
+    return problem.field(start_time(problem.clock, problem.options), y0)
+
+
+def start_time(clock: Clock, options: Options) -> Tensor:
+    """Give the time (B,) at which the field is evaluated at the start."""
+    s = torch.zeros_like(clock.sign)
+    return clock.time_after(s) if options.has_jumps else clock.time_for_field(s)
+
+
 def start(problem: Problem, s_end: Tensor, y: Tensor, k: Tensor) -> tuple[Position, Counts]:
     """Give the position at the start, with a size for the first step.
 
@@ -282,9 +330,16 @@ def start(problem: Problem, s_end: Tensor, y: Tensor, k: Tensor) -> tuple[Positi
     return position, Counts(none, none, evals)
 
 
-def course_to(s_end: Tensor) -> Course:
-    """Give the course of samples that go to s_end (B,)."""
-    return Course(s_end, s_end * (1 - 8 * torch.finfo(s_end.dtype).eps))
+def course_to(
+    s_end: Tensor, options: Options, stops: Tensor | None = None, jumps: Tensor | None = None
+) -> Course:
+    """Give the course of samples that go to s_end (B,), past stops (B, J)."""
+    line = s_end * (1 - 8 * torch.finfo(s_end.dtype).eps)
+    if options.clip_end:
+        end = s_end[:, None]
+        stops = end if stops is None else torch.cat([stops, end], dim=1)
+        jumps = None if jumps is None else torch.nn.functional.pad(jumps, (0, 1))
+    return Course(s_end, line, stops, jumps)
 
 
 def march(
@@ -343,11 +398,14 @@ def march(
                 dt = torch.where(finite, position.dt, tried.next_dt)
                 position = position._replace(dt=dt)
                 continue
-        position = _after(problem, tried, course, all_accepted=all_accepted)
+        position, evals = _after(tried, course, all_accepted=all_accepted), tried.step.evals
+        if options.has_jumps:
+            position, anew = _past_jumps(problem, tried, position, course)
+            evals = evals + anew
         stopping = observe(tried, position)
         if stopping is not None:
             position = position._replace(dt=position.dt.masked_fill(stopping, 0.0))
-        tally.add(tried.dt, tried.accepted, tried.step.evals)
+        tally.add(tried.dt, tried.accepted, evals)
         n_rounds += 1
     return Outcome(position, tally.counts(), failures)
 
@@ -355,9 +413,9 @@ def march(
 def attempt(problem: Problem, before: Position, course: Course) -> Tried:
     """Try one step of every sample that has not arrived."""
     options = problem.options
-    dt = before.dt
-    if options.clip_end:
-        dt = torch.minimum(dt, course.s_end - before.s)
+    dt, gap = before.dt, course.gap(before.s)
+    if gap is not None:
+        dt = torch.minimum(dt, gap)
     step = take_step(problem, before, dt)
     with torch.no_grad():
         if options.step_size is not None:
@@ -369,7 +427,8 @@ def attempt(problem: Problem, before: Position, course: Course) -> Tried:
 def take_step(problem: Problem, before: Position, dt: Tensor) -> Step:
     """Take one step of the problem's method, of sizes dt (B,)."""
     field, method, clock, options, workspace = problem
-    ts = clock.stage_times(before.s, dt, method.c)
+    times = clock.inner_times if options.has_jumps else clock.stage_times
+    ts = times(before.s, dt, method.c)
     if not method.is_implicit:
         return explicit_step(field, method, ts, dt, before.y, before.k, workspace)
     tolerance = options.tolerance
@@ -392,20 +451,24 @@ def _next_dt(problem: Problem, before: Position, dt: Tensor, ratio: Tensor) -> T
     options = problem.options
     factor = step_factor(ratio, before.ratio, order=problem.method.error_order)
     next_dt = dt * factor.to(dt.dtype)
-    if options.clip_end:  # a step cut short says nothing against a longer one
+    # A step cut short by a stop says nothing against a longer one.
+    if dt is not before.dt:
         next_dt = torch.where((dt < before.dt) & (ratio <= 1), before.dt, next_dt)
     if options.min_step > 0 or options.max_step < torch.inf:
         next_dt = next_dt.clamp(options.min_step, options.max_step)
     return next_dt
 
 
-def _after(problem: Problem, tried: Tried, course: Course, *, all_accepted: bool) -> Position:
+def _after(tried: Tried, course: Course, *, all_accepted: bool) -> Position:
     """Give where every sample stands after a step that was tried."""
     before, step, accepted = tried.before, tried.step, tried.accepted
     with torch.no_grad():
         s1 = before.s + tried.dt
-        if problem.options.clip_end:  # the sum may miss the end by a rounding error
-            s1 = torch.where(before.dt >= course.s_end - before.s, course.s_end, s1)
+        if course.stops is not None:  # the sum may miss the stop by a rounding error
+            ahead = (course.stops - before.s[:, None]).where(before.dt[:, None] > 0, torch.inf)
+            met = ahead == tried.dt[:, None]
+            stop = course.stops.where(met, -torch.inf).amax(dim=1)
+            s1 = torch.where(stop > 0, stop, s1)
         if not all_accepted:
             s1 = torch.where(accepted, s1, before.s)
         dt = tried.next_dt.where(s1 < course.line, 0.0)
@@ -419,6 +482,17 @@ def _after(problem: Problem, tried: Tried, course: Course, *, all_accepted: bool
         dt,
         torch.where(accepted, tried.ratio, before.ratio),
     )
+
+
+def _past_jumps(
+    problem: Problem, tried: Tried, position: Position, course: Course
+) -> tuple[Position, Tensor]:
+    """Evaluate the field anew where it jumps, for the samples that have just come there."""
+    there = course.at_jump(position.s) & (position.s > tried.before.s)
+    if bool(there.any()):
+        k = problem.field(problem.clock.time_after(position.s), position.y)
+        position = position._replace(k=torch.where(there[:, None], k, position.k))
+    return position, there
 
 
 def _without(

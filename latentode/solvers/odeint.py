@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,27 +12,37 @@ from latentode.solvers.control import Tolerance
 from latentode.solvers.dense import Track
 from latentode.solvers.explicit import Field
 from latentode.solvers.loop import Clock, Options, failure
-from latentode.solvers.solution import DenseSolution, Solution, Stats
-from latentode.solvers.solve import Task, problem_for
+from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
+from latentode.solvers.solve import Answer, Task, problem_for
+from latentode.solvers.state import Layout, State, layout_of, spread, tensors_of
 from latentode.solvers.tableau import METHODS
 
-VectorField = Callable[[Tensor, Tensor], Tensor]
+VectorField = Callable[..., Any]
 
 
 def odeint(
     f: VectorField,
-    y0: Tensor,
+    y0: State,
     ts: Tensor,
     *,
+    args: tuple[Any, ...] = (),
     method: str = "tsit5",
-    rtol: float = 1e-4,
-    atol: float = 1e-6,
+    rtol: float | Tensor = 1e-4,
+    atol: float | Tensor = 1e-6,
     adjoint: str = "auto",
+    t0: float | Tensor | None = None,
     step_size: float | Tensor | None = None,
     first_step: float | Tensor | None = None,
+    min_step: float = 0.0,
+    max_step: float = math.inf,
     max_steps: int = 10_000,
+    step_ts: Tensor | None = None,
+    jump_ts: Tensor | None = None,
+    control: str = "per_sample",
     clip_end: bool = False,
     dense: bool = False,
+    on_failure: str = "raise",
+    checkpoint_every: int = 1,
 ) -> Solution:
     """Solve dy/dt = f(t, y) for every sample of a batch, at that sample's own times.
 
@@ -43,43 +54,68 @@ def odeint(
     f : callable
         ``f(t, y)`` with t of shape (B,) and y of shape (B, ...) gives dy/dt of the shape of y.
     y0 : Tensor of shape (B, ...)
-        State at the first time of each sample; real or complex.
+        State at the first time of each sample; real or complex. A tuple, list or dict of such
+        tensors is solved as one state: ``f`` gets it, and returns dy/dt, in the same structure.
     ts : Tensor of shape (T,) or (B, T)
         Times at which to give the state, shared or per sample. Each row rises or falls; times may
         repeat, so that a short row is padded with its last time. Given in float64, steps and
         states are exact for times of any size; ``f`` is given them in the precision of the state.
+    args : tuple, default=()
+        Further arguments of ``f``. Their tensors have gradients, as has every other tensor that
+        ``f`` uses.
     method : str, default="tsit5"
-        Runge-Kutta method: "tsit5", "dopri5", "bosh3", "heun" or "ralston", which choose their
-        steps by the tolerances, or "rk4", "midpoint" or "euler", which need a ``step_size``. For
-        stiff equations "kvaerno5" or "kvaerno3", which choose their steps, or "implicit_euler",
-        "implicit_midpoint" or "trapezoid".
-    rtol, atol : float, default=1e-4 and 1e-6
+        How to step: "tsit5", "dopri5", "dop853", "bosh3", "heun", "ralston", "midpoint" or
+        "euler"; for stiff equations "kvaerno5", "kvaerno3", "trapezoid", "implicit_midpoint" or
+        "implicit_euler". All choose their steps by the tolerances, or take steps of ``step_size``.
+        "rk4" needs a ``step_size``.
+    rtol, atol : float or Tensor, default=1e-4 and 1e-6
         The error of a step is kept below ``atol + rtol * abs(y)``, root-mean-square over the
-        entries of one sample.
-    adjoint : {"direct", "replay", "backsolve"}, default="direct"
+        entries of one sample. A tensor of shape (B,) is for each sample, one that broadcasts with
+        ``y0`` for each entry.
+    adjoint : {"auto", "direct", "replay", "backsolve", "none"}, default="auto"
         How gradients are computed. "direct" differentiates the steps taken: exact for the numbers
         returned, with memory for all that ``f`` computes in every step. "replay" gives the same
-        numbers, but keeps only the states between the steps and takes each step again. "backsolve"
-        solves the adjoint equation of Chen et al. (2018) backward in time: its memory does not
-        grow with the steps, it costs a solve per time asked for, and it is accurate to the
-        tolerances only, less so where the equation is unstable backward in time. All give the
-        gradient for ``y0``, for every entry of ``ts`` and for every tensor that ``f`` uses.
+        numbers, but keeps only the states between the steps and takes each step again. "auto" is
+        "direct" while that takes less than a gigabyte, and "replay" otherwise. "backsolve" solves
+        the adjoint equation of Chen et al. (2018) backward in time: its memory does not grow with
+        the steps, it costs a solve per time asked for, and it is accurate to the tolerances only,
+        less so where the equation is unstable backward in time. All of these give the gradient for
+        ``y0``, for every entry of ``ts`` and for every tensor that ``f`` uses. "none" gives none.
+    t0 : float or Tensor of shape (B,), optional
+        Time of ``y0``, if that is not the first of ``ts``.
     step_size : float or Tensor of shape (B,), optional
         Size of every step, in units of time; overrides the tolerances.
     first_step : float or Tensor of shape (B,), optional
         Size of the first step to try, instead of a guess that costs one evaluation.
+    min_step, max_step : float, default=0 and infinity
+        Where the tolerances choose, no step is shorter or longer. A step of ``min_step`` that is
+        not accurate enough is a failure.
     max_steps : int, default=10_000
         Steps of one sample after which to give up.
+    step_ts, jump_ts : Tensor of shape (J,) or (B, J), optional
+        Times at which a step ends: because something happens there that the steps would miss, or
+        because ``f`` jumps there; then it is evaluated on either side, but never at the jump. Not
+        with "backsolve".
+    control : {"per_sample", "joint"}, default="per_sample"
+        Whether each sample has its own steps, or all share the size of theirs, by the error of the
+        whole batch, root-mean-square. "joint" may take fewer rounds of steps for samples that are
+        much alike; a sample's answer then depends on the others.
     clip_end : bool, default=False
         End the last step exactly at the last time, so that ``f`` is never evaluated past it. By
         default the last step may pass it, and the state is read off within the step.
     dense : bool, default=False
         Keep the steps, and give back the solution as a function of time; with "direct" only.
+    on_failure : {"raise", "mask"}, default="raise"
+        Raise a `SolverError` for the first sample that cannot be solved, or give it NaN after the
+        time it had reached, and go on with the others.
+    checkpoint_every : int, default=1
+        With "replay", keep the state of every so many rounds of steps only, and take those between
+        once more to have them back.
 
     Returns
     -------
     Solution
-        ``ys`` of shape (B, T, ...) with ``ys[:, 0] == y0``, ``stats``, and ``dense``.
+        ``ys`` of shape (B, T, ...), ``stats``, ``dense`` and ``failures``.
 
     Raises
     ------
@@ -106,85 +142,134 @@ def odeint(
     """
     if not callable(f):
         raise TypeError(f"f must be callable as f(t, y), not {type(f).__name__}.")
+    layout = layout_of(y0)
     _check_state(y0)
-    ts = _check_times(ts, y0)
+    rows = layout.packed(y0).contiguous()
+    ts = _check_times(ts, rows)
+    n_skipped = 0
+    if t0 is not None:
+        ts, n_skipped = _check_times(_with_start(ts, t0), rows), 1
     _check_choices(method, adjoint, has_step_size=step_size is not None, dense=dense)
-    _check_tolerances(rtol=rtol, atol=atol)
-    if not isinstance(max_steps, int) or max_steps < 1:
-        raise ValueError(f"max_steps={max_steps} must be a whole number of at least 1.")
+    _check_choice("control", control, ("per_sample", "joint"))
+    _check_choice("on_failure", on_failure, ("raise", "mask"))
+    _check_whole("max_steps", max_steps)
+    _check_whole("checkpoint_every", checkpoint_every)
+    _check_step_range(min_step, max_step)
 
     # Steps are summed up in float64 where there is one: a state may be coarse, its time is not.
-    time_dtype = torch.float32 if y0.device.type == "mps" else torch.float64
-    exact = ts.to(time_dtype)
-    sign = torch.where(exact[:, -1] < exact[:, 0], -1.0, 1.0).to(exact)
+    exact = ts.to(torch.float32 if rows.device.type == "mps" else torch.float64)
+    sign = torch.where(exact[:, -1] < exact[:, 0], -1.0, 1.0).to(exact).detach()
     options = Options(
-        tolerance=Tolerance(rtol, max(atol, torch.finfo(_real_dtype(y0)).tiny)),
+        tolerance=_tolerance(rtol, atol, layout, rows),
         step_size=_step_sizes("step_size", step_size, sign),
         first_step=_step_sizes("first_step", first_step, sign),
-        min_step=0.0,
-        max_step=math.inf,
+        min_step=float(min_step),
+        max_step=float(max_step),
         max_steps=max_steps,
         clip_end=clip_end,
-        joint=False,
-        forgiving=False,
+        joint=control == "joint",
+        forgiving=on_failure == "mask",
+        has_jumps=jump_ts is not None,
     )
-    clock = Clock(exact[:, 0], sign.detach(), _real_dtype(y0), bool((sign < 0).any()))
-    task = Task(_flattened(f, y0), METHODS[method], clock, options)
+    stops, jumps = _stops(step_ts, jump_ts, exact)
+    if stops is not None and adjoint == "backsolve":
+        raise ValueError("step_ts and jump_ts are not for adjoint=backsolve: use adjoint=direct.")
+    runs_back = bool((sign < 0).any())
+    field = _flattened(f, layout, args, rows.dtype)
+    stillborn: dict[int, SolverError] = {}
+    if options.forgiving:
+        rows, exact, sign, stillborn = _replaced_starts(field, rows, exact, sign, method)
+    clock = Clock(exact[:, 0], sign, _real(rows.dtype), runs_back)
+    task = Task(field, METHODS[method], clock, options, stops, jumps)
     evals_backward = torch.zeros_like(sign, dtype=torch.long)
-    flat = y0.reshape(len(y0), math.prod(y0.shape[1:])).contiguous()
     answer = solve_with_adjoint(
-        adjoint, task, flat, exact, keep_steps=dense, evals_backward=evals_backward
+        adjoint,
+        task,
+        rows,
+        exact,
+        keep_steps=dense,
+        evals_backward=evals_backward,
+        checkpoint_every=checkpoint_every,
     )
-    ys, counts, track = answer.ys, answer.counts, answer.track
-    _check_solution(ys, exact, task)
+    answer.failures.update(stillborn)
+    ys = _masked(answer, exact, task, stillborn)[:, n_skipped:]
     return Solution(
-        ys.reshape(*ts.shape, *y0.shape[1:]),
-        Stats(
-            counts.tried,
-            counts.accepted,
-            counts.tried - counts.accepted,
-            counts.evals,
-            evals_backward,
-        ),
-        _reader(track, task.clock, flat, y0.shape[1:]) if dense else None,
+        layout.unpacked(ys),
+        _stats(answer, evals_backward),
+        _reader(answer.track, clock, rows, layout) if dense else None,
+        answer.failures,
     )
 
 
-def _flattened(f: VectorField, y0: Tensor) -> Field:
+def _flattened(f: VectorField, layout: Layout, args: tuple[Any, ...], dtype: torch.dtype) -> Field:
     """Give f as a field of states (B, D), and check what it returns."""
-    shape, dtype = y0.shape, y0.dtype
 
     def flat(t: Tensor, y: Tensor) -> Tensor:
-        k = f(t, y)
-        if type(k) is Tensor and k.shape == shape and k.dtype == dtype:
+        k = f(t, y, *args)
+        if type(k) is Tensor and k.shape == y.shape and k.dtype == dtype:
             return k
-        _check_returned(k, shape, dtype)
+        layout.check(k, dtype)
+        if len(k) != len(y):
+            raise _other_batch(k, y)
         return k.to(dtype)
 
     def flattening(t: Tensor, y: Tensor) -> Tensor:
-        return flat(t, y.view(shape)).reshape(y.shape)
+        k = f(t, layout.unpacked(y), *args)
+        layout.check(k, dtype)
+        for part in tensors_of(k):
+            if len(part) != len(y):
+                raise _other_batch(part, y)
+        return layout.packed(k).to(dtype)
 
-    return flat if y0.dim() == 2 else flattening
+    return flat if layout.is_row else flattening
 
 
-def _check_returned(k: object, shape: torch.Size, dtype: torch.dtype) -> None:
-    if not isinstance(k, Tensor):
-        raise TypeError(f"f must return a Tensor, but it returned {type(k).__name__}.")
-    if k.shape != shape:
-        raise ValueError(
-            f"f must return dy/dt of the shape of y, {tuple(shape)}, but it returned "
-            f"{tuple(k.shape)}."
+def _replaced_starts(
+    field: Field, y0: Tensor, ts: Tensor, sign: Tensor, name: str
+) -> tuple[Tensor, Tensor, Tensor, dict[int, SolverError]]:
+    """Put another sample's start where the field is not finite, and say which samples failed so.
+
+    Nothing that is not finite may enter a graph, even masked: its gradient is not zero.
+    """
+    with torch.no_grad():
+        bad = ~field(ts[:, 0].to(_real(y0.dtype)), y0).isfinite().all(dim=1)
+    if not bool(bad.any()):
+        return y0, ts, sign, {}
+    errors = {
+        i: SolverError(
+            f"{name} cannot solve sample {i} of {len(y0)} past t={float(ts[i, 0]):.6g}: the "
+            "vector field is not finite at the start. Check it there.",
+            sample=i,
+            t=float(ts[i, 0]),
         )
-    if k.is_complex() and not dtype.is_complex:
-        raise ValueError("f returned complex numbers for a real state: make y0 complex.")
+        for i in bad.nonzero()[:, 0].tolist()
+    }
+    if bool(bad.all()):
+        raise errors[0]
+    mate = int((~bad).nonzero()[0])
+    mates = torch.arange(len(bad), device=bad.device).masked_fill(bad, mate)
+    return y0[mates], ts[mates], sign[mates], errors
 
 
-def _real_dtype(y: Tensor) -> torch.dtype:
-    return y.abs().dtype
+def _other_batch(k: Tensor, y: Tensor) -> ValueError:
+    return ValueError(
+        f"f must return dy/dt for each of the {len(y)} samples of y, but it returned shape "
+        f"{tuple(k.shape)}."
+    )
 
 
-def _reader(track: Track, clock: Clock, y0: Tensor, shape: torch.Size) -> DenseSolution:
-    def read(ts: Tensor) -> Tensor:
+def _stats(answer: Answer, evals_backward: Tensor) -> Stats:
+    counts = answer.counts
+    rejected = counts.tried - counts.accepted
+    return Stats(counts.tried, counts.accepted, rejected, counts.evals, evals_backward)
+
+
+def _real(dtype: torch.dtype) -> torch.dtype:
+    return torch.empty((), dtype=dtype).abs().dtype
+
+
+def _reader(track: Track, clock: Clock, y0: Tensor, layout: Layout) -> DenseSolution:
+    def read(ts: Tensor) -> State:
         if not isinstance(ts, Tensor):
             raise TypeError(f"times must be a Tensor, not {type(ts).__name__}.")
         s = clock.since_start(_check_shape(ts, len(y0)))
@@ -197,21 +282,53 @@ def _reader(track: Track, clock: Clock, y0: Tensor, shape: torch.Size) -> DenseS
                 f"was solved, {clock.t0.detach()[i]:.6g} to {clock.time(reached).detach()[i]:.6g}."
             )
         ys = track.read(s) if track.pieces else y0[:, None].expand(*s.shape, -1)
-        return ys.reshape(*s.shape, *shape)
+        return layout.unpacked(ys)
 
     return read
 
 
-def _check_state(y0: Tensor) -> None:
-    if not isinstance(y0, Tensor):
-        raise TypeError(f"y0 must be a Tensor of shape (B, ...), not {type(y0).__name__}.")
-    if not (y0.is_floating_point() or y0.is_complex()):
-        raise ValueError(f"y0 must hold real or complex numbers, not {y0.dtype}: y0.double().")
-    if y0.dim() < 1:
-        raise ValueError("y0 must have a batch axis first, shape (B, ...): y0[None].")
-    bad = (~y0.detach().flatten(1).isfinite().all(dim=1)) if y0.dim() > 1 else ~y0.isfinite()
-    if bool(bad.any()):
-        raise ValueError(f"y0 is not finite in sample {int(bad.nonzero()[0])}.")
+def _check_state(y0: State) -> None:
+    first, *others = tensors_of(y0)
+    for other in others:
+        if (other.dtype, other.device, len(other)) != (first.dtype, first.device, len(first)):
+            raise ValueError(
+                "the parts of y0 must have the same batch size, dtype and device, but they have "
+                f"{len(first)}, {first.dtype}, {first.device} and {len(other)}, {other.dtype}, "
+                f"{other.device}."
+            )
+    for part in (first, *others):
+        finite = part.detach().isfinite()
+        bad = ~(finite.flatten(1).all(dim=1) if finite.dim() > 1 else finite)
+        if bool(bad.any()):
+            raise ValueError(f"y0 is not finite in sample {int(bad.nonzero()[0])}.")
+
+
+def _with_start(ts: Tensor, t0: float | Tensor) -> Tensor:
+    start = torch.as_tensor(t0, device=ts.device)
+    if start.shape not in ((), ts.shape[:1]):
+        raise ValueError(
+            f"t0 must be a number or have shape (B,) with B={len(ts)}, not {tuple(start.shape)}."
+        )
+    dtype = torch.promote_types(ts.dtype, start.dtype) if start.dim() else ts.dtype
+    return torch.cat([start.to(dtype).expand(len(ts))[:, None], ts.to(dtype)], dim=1)
+
+
+def _stops(
+    step_ts: Tensor | None, jump_ts: Tensor | None, exact: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """Give where steps end as times (B, J), and at which of them (J,) the field jumps."""
+    stops, jumps = [], []
+    for name, given in (("step_ts", step_ts), ("jump_ts", jump_ts)):
+        if given is None:
+            continue
+        times = _check_shape(torch.as_tensor(given, device=exact.device), len(exact), name)
+        if not bool(times.isfinite().all()):
+            raise ValueError(f"{name} must be finite.")
+        stops.append(times.to(exact.dtype).detach())
+        jumps.append(torch.full((times.shape[1],), name == "jump_ts", device=exact.device))
+    if not stops:
+        return None, None
+    return torch.cat(stops, dim=1), torch.cat(jumps)
 
 
 def _check_times(ts: Tensor, y0: Tensor) -> Tensor:
@@ -245,10 +362,10 @@ def _check_times(ts: Tensor, y0: Tensor) -> Tensor:
     return ts
 
 
-def _check_shape(ts: Tensor, n_samples: int) -> Tensor:
+def _check_shape(ts: Tensor, n_samples: int, name: str = "times") -> Tensor:
     if ts.dim() not in (1, 2) or (ts.dim() == 2 and len(ts) != n_samples):
         raise ValueError(
-            f"times must have shape (T,) or (B, T) with B={n_samples} as in y0, not "
+            f"{name} must have shape (T,) or (B, T) with B={n_samples} as in y0, not "
             f"{tuple(ts.shape)}."
         )
     return ts.expand(n_samples, -1)
@@ -270,14 +387,44 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name}={value} is not known: choose one of {', '.join(choices)}.")
 
 
-def _check_tolerances(*, rtol: float, atol: float) -> None:
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if not isinstance(value, int | float):
-            raise TypeError(f"{name} must be a number, not {type(value).__name__}.")
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name}={value} must be a number of at least 0.")
-    if rtol == atol == 0:
+def _check_whole(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name}={value} must be a whole number of at least 1.")
+
+
+def _check_step_range(min_step: float, max_step: float) -> None:
+    if not 0 <= min_step < math.inf:
+        raise ValueError(f"min_step={min_step} must be a number of at least 0.")
+    if not max_step > 0 or max_step < min_step:
+        raise ValueError(f"max_step={max_step} must be positive, and at least min_step.")
+
+
+def _tolerance(
+    rtol: float | Tensor, atol: float | Tensor, layout: Layout, rows: Tensor
+) -> Tolerance:
+    like = torch.empty((), dtype=_real(rows.dtype), device=rows.device)
+    values = []
+    for name, given in (("rtol", rtol), ("atol", atol)):
+        value = spread(given, layout, len(rows), like, name)
+        least, most = (value, value) if isinstance(value, float) else _range(value)
+        if not 0 <= least <= most < math.inf:
+            raise ValueError(f"{name}={given} must be a number of at least 0.")
+        values.append(value)
+    if not bool((torch.as_tensor(values[0]) + torch.as_tensor(values[1]) > 0).all()):
         raise ValueError("rtol and atol are both 0: no step is without error. Give one of them.")
+    # Without atol, a state of zero would tolerate an error of zero.
+    smallest = torch.finfo(like.dtype).tiny
+    atol = values[1]
+    atol = max(atol, smallest) if isinstance(atol, float) else atol.clamp(min=smallest)
+    return Tolerance(values[0], atol)
+
+
+def _range(x: Tensor) -> tuple[float, float]:
+    if not x.numel():
+        return 0.0, 0.0
+    if bool(x.isnan().any()):
+        return math.nan, math.nan
+    return float(x.min()), float(x.max())
 
 
 def _step_sizes(name: str, size: float | Tensor | None, like: Tensor) -> Tensor | None:
@@ -295,15 +442,37 @@ def _step_sizes(name: str, size: float | Tensor | None, like: Tensor) -> Tensor 
     return sizes
 
 
-def _check_solution(ys: Tensor, exact: Tensor, task: Task) -> None:
-    """Never return numbers from a solve that failed, as steps of one size can without a sign."""
+def _masked(
+    answer: Answer, exact: Tensor, task: Task, stillborn: dict[int, SolverError]
+) -> Tensor:
+    """Give the states, those of samples that failed NaN after the time they had reached.
+
+    Numbers of a solve that failed are never returned, also not those of steps of one size, which
+    go wrong without a sign.
+    """
+    ys, s = answer.ys, task.clock.since_start(exact).detach()
+    if answer.failures:
+        failed = torch.zeros(len(ys), dtype=torch.bool, device=ys.device)
+        failed[list(answer.failures)] = True
+        late = failed[:, None] & (s > answer.end.s[:, None])
+        late[list(stillborn)] = True
+        ys = ys.masked_fill(late[..., None], torch.nan)
     bad = ~ys.detach().isfinite().all(dim=2)
+    bad[list(answer.failures)] = False
     if not bool(bad.any()):
-        return
-    sample, j = bad.nonzero()[0].tolist()
-    raise failure(
+        return ys
+    for sample in bad.any(dim=1).nonzero()[:, 0].tolist():
+        error = _not_finite(sample, s[:, int(bad[sample].nonzero()[0])], task, ys)
+        if not task.options.forgiving:
+            raise error
+        answer.failures[sample] = error
+    return ys.masked_fill(bad[..., None], torch.nan)
+
+
+def _not_finite(sample: int, s: Tensor, task: Task, ys: Tensor) -> SolverError:
+    return failure(
         "the state is not finite there. Take a shorter step_size, or a method with tolerances",
-        s=task.clock.since_start(exact)[:, j],
+        s=s,
         sample=sample,
         problem=problem_for(task, ys[:, 0]),
     )

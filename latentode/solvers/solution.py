@@ -1,13 +1,13 @@
 """What a solve gives back, and how it fails."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 
 class SolverError(RuntimeError):
-    """A sample could not be solved; nothing of the batch is returned.
+    """A sample could not be solved.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Stats(NamedTuple):
 
 
 # Called with times of shape (P,) or (B, P); gives the states there, of shape (B, P, ...).
-DenseSolution = Callable[[Tensor], Tensor]
+DenseSolution = Callable[[Tensor], Any]
 
 
 class Solution(NamedTuple):
@@ -62,14 +62,18 @@ class Solution(NamedTuple):
     Attributes
     ----------
     ys : Tensor of shape (B, T, ...)
-        The state at each time asked for.
+        The state at each time asked for; a structure of them if ``y0`` is one.
     stats : Stats
         Steps and evaluations, per sample.
     dense : callable or None
         With ``dense=True``, gives the state at any further times of shape (P,) or (B, P) between
         a sample's first and last time, differentiably.
+    failures : dict of int to SolverError
+        With ``on_failure="mask"``, why samples failed, by their rows. Their states are NaN after
+        the time they had reached.
     """
 
-    ys: Tensor
+    ys: Any
     stats: Stats
     dense: DenseSolution | None
+    failures: dict[int, SolverError]

@@ -11,6 +11,7 @@ from latentode.solvers.explicit import Field, method_for, workspace_for
 from latentode.solvers.loop import (
     Clock,
     Counts,
+    Course,
     Observer,
     Options,
     Outcome,
@@ -19,6 +20,7 @@ from latentode.solvers.loop import (
     Tried,
     course_to,
     march,
+    slope_at_start,
     start,
 )
 from latentode.solvers.solution import SolverError
@@ -30,12 +32,36 @@ _CHUNK = 64
 
 
 class Task(NamedTuple):
-    """A solve to be done: ``f(t, y)`` is dy/dt at times t (B,) and states y (B, D)."""
+    """A solve to be done.
+
+    Attributes
+    ----------
+    f : callable
+        ``f(t, y)`` is dy/dt at times t (B,) and states y (B, D).
+    tableau : Tableau
+        Method.
+    clock : Clock
+        How time runs.
+    options : Options
+        How to step.
+    stops : Tensor of shape (B, J) or None
+        Times at which steps end.
+    jumps : Tensor of shape (J,), dtype=torch.bool, or None
+        At which of them the field jumps.
+    """
 
     f: Field
     tableau: Tableau
     clock: Clock
     options: Options
+    stops: Tensor | None = None
+    jumps: Tensor | None = None
+
+    def course(self, s_end: Tensor) -> Course:
+        """Give the course of samples that go to s_end (B,)."""
+        clock = self.clock._replace(t0=self.clock.t0.detach())
+        stops = None if self.stops is None else clock.since_start(self.stops)
+        return course_to(s_end, self.options, stops, self.jumps)
 
 
 class Answer(NamedTuple):
@@ -78,6 +104,7 @@ def problem_for(task: Task, y: Tensor) -> Problem:
 
 
 def solve(
+    task: Task,
     problem: Problem,
     y0: Tensor,
     k0: Tensor,
@@ -90,8 +117,10 @@ def solve(
 
     Parameters
     ----------
-    problem : Problem
+    task : Task
         What to solve.
+    problem : Problem
+        The same on the clock of the solve; its field may be one that watches.
     y0, k0 : Tensor of shape (B, D)
         State at the start, and the field there.
     ts : Tensor of shape (B, T)
@@ -131,31 +160,26 @@ def solve(
         return stopping
 
     position, counts = start(problem, s[:, -1], y0, k0)
-    outcome = march(problem, position, course_to(s[:, -1]), watch)
+    outcome = march(problem, position, task.course(s[:, -1]), watch)
     if track.pieces:
         read_off(s[:, -1])
     return _answer(ys, slopes, counts, outcome, Track())
 
 
-def solve_keeping(problem: Problem, y0: Tensor, k0: Tensor, ts: Tensor) -> Answer:
-    """Solve and keep every step, with its graph if there is one."""
+def solve_keeping(task: Task, y0: Tensor, ts: Tensor) -> Answer:
+    """Solve and keep every step, by operations that autograd records one by one."""
+    problem = problem_for(task, y0)
+    k0 = slope_at_start(problem, y0)
     s = problem.clock.since_start(ts)
     s_end = s[:, -1].detach()
     track = Track()
     position, counts = start(problem, s_end, y0, k0)
-    outcome = march(problem, position, course_to(s_end), track.add)
+    outcome = march(problem, position, task.course(s_end), track.add)
     # A sample that never moves has no step to read, but its state moves with its times.
     resting = (s_end <= 0)[:, None, None]
     still = y0[:, None] + k0[:, None] * s[..., None].to(y0.dtype)
     ys = torch.where(resting, still, track.read(s)) if track.pieces else still
     return _answer(ys, None, counts, outcome, track)
-
-
-def solve_with_graph(task: Task, y0: Tensor, ts: Tensor) -> Answer:
-    """Solve by operations that autograd records, one by one."""
-    problem = problem_for(task, y0)
-    k0 = problem.field(problem.clock.time_for_field(torch.zeros_like(ts[:, 0])), y0)
-    return solve_keeping(problem, y0, k0, ts)
 
 
 def _answer(

@@ -318,7 +318,7 @@ def test_their_forward_solve_keeps_no_stages(adjoint, field, monkeypatch):
     def refuse(*_):
         raise AssertionError("steps were kept")
 
-    monkeypatch.setattr("latentode.solvers.adjoint.solve_with_graph", refuse)
+    monkeypatch.setattr("latentode.solvers.adjoint.solve_keeping", refuse)
     y0, ts = problem()
     loss(odeint(field, y0, ts, adjoint=adjoint).ys).backward()
 
