@@ -66,8 +66,8 @@ def solve_with_adjoint(
             return _solve_without_graph(task, y0, ts, keep_steps=keep_steps)
     if keep_steps or _is_transformed():
         return solve_keeping(task, y0, ts)
-    by_hand = not (task.tableau.is_implicit or task.options.has_jumps)
-    if adjoint in ("auto", "direct") and not by_hand:
+    has_graph = task.tableau.is_implicit or task.options.has_jumps or task.options.compiled
+    if adjoint in ("auto", "direct") and has_graph:
         return solve_keeping(task, y0, ts)
     clock = task.clock._replace(t0=task.clock.t0.detach())
     task = task._replace(clock=clock, f=_as_precise_as_now(task.f, y0))

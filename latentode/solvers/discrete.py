@@ -8,7 +8,14 @@ from torch import Tensor
 
 from latentode.solvers.dense import piece_at
 from latentode.solvers.explicit import Step, workspace_for
-from latentode.solvers.loop import Position, Problem, Tried, take_step
+from latentode.solvers.loop import (
+    Position,
+    Problem,
+    Tried,
+    is_pulled_by_hand,
+    step_again,
+    take_step,
+)
 from latentode.solvers.pullback import Evaluation, Gradients, evaluate, pull_step
 from latentode.solvers.solve import (
     Answer,
@@ -194,7 +201,8 @@ class Record:
 
 def _keeps_slopes(problem: Problem) -> bool:
     """Say whether the slope at the start of a step is not just the field there."""
-    return problem.method.is_implicit and not problem.options.has_jumps
+    by_hand = is_pulled_by_hand(problem.method, problem.options)
+    return not (by_hand or problem.options.has_jumps)
 
 
 def aligned(steps: Steps, end: Position) -> Steps:
@@ -338,11 +346,10 @@ class _Sweep:
                 continue
             chosen = self._reads_of(rounds)
             steps = aligned(steps, end)
-            options, method = self.problem.options, self.problem.method
-            if method.is_implicit or options.has_jumps:
-                self._through_graphs(steps, chosen)
-            else:
+            if is_pulled_by_hand(self.problem.method, self.problem.options):
                 self._through_stages(steps, chosen, end)
+            else:
+                self._through_graphs(steps, chosen)
         if self.record.is_empty:
             self.adj = self.grad_ys.sum(dim=1)
         first = self.plan.first if self.after is None else self.after
@@ -460,7 +467,7 @@ class _Sweep:
             leaf = (y if steps.k0 is None else steps.k0[n]).detach().requires_grad_()
             k = problem.field(clock.time_after(s0), y) if steps.k0 is None else leaf
             before = Position(s0, y, k, dt, torch.ones_like(s0))
-            step = take_step(problem, before, dt)
+            step = step_again(problem, before, dt)
         return ([y, leaf, t0] if self.plan.moving else [y, leaf]), step
 
 
@@ -476,7 +483,7 @@ class Reads:
         chosen: Tensor | None,
     ) -> None:
         method = problem.method
-        by_hand = not (method.is_implicit or problem.options.has_jumps)
+        by_hand = is_pulled_by_hand(method, problem.options)
         self._weights = method.dense.t().contiguous() if by_hand else None
         self._n_powers = len(method.dense)
         self._grad_ys = grad_ys.flatten(0, 1)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentode.solvers.compiled import compiled, compiling
 from latentode.solvers.control import Tolerance, error_ratio, first_step, step_factor
 from latentode.solvers.explicit import Field, Method, Step, Workspace, explicit_step
 from latentode.solvers.implicit import implicit_step
@@ -13,6 +14,8 @@ from latentode.solvers.solution import SolverError
 
 # Rounds between two looks at whether all samples have arrived: each makes an accelerator wait.
 _LOOK_EVERY = 8
+# Rounds of a compiled solve without gradients that are one graph.
+_ROUNDS_A_GRAPH = 2
 # Rejected steps between two looks at whether they have become too short. It takes many to do so.
 _CHECK_EVERY = 8
 # Rounds whose counts are kept apart, before they are added up.
@@ -97,6 +100,8 @@ class Options(NamedTuple):
     has_jumps : bool
         Whether the field may jump between two steps: then it is evaluated on the inner side of
         both ends of a step, and anew at its start.
+    compiled : bool
+        Whether to compile a round of steps to one graph.
     """
 
     tolerance: Tolerance
@@ -109,6 +114,7 @@ class Options(NamedTuple):
     joint: bool
     forgiving: bool
     has_jumps: bool
+    compiled: bool
 
 
 class Problem(NamedTuple):
@@ -133,6 +139,11 @@ class Problem(NamedTuple):
     clock: Clock
     options: Options
     workspace: Workspace | None
+
+
+def is_pulled_by_hand(method: Method, options: Options) -> bool:
+    """Say whether gradients need no graph of a step: its stages are pulled back one by one."""
+    return not (method.is_implicit or options.has_jumps or options.compiled)
 
 
 class Course(NamedTuple):
@@ -372,42 +383,87 @@ def march(
         If a sample's step shrinks to nothing, or it takes too many of them, and the options do
         not say otherwise.
     """
+    if not problem.options.compiled:
+        return _march(problem, position, course, observe)
+    with compiling():
+        return _march(problem, position, course, observe)
+
+
+def _march(problem: Problem, position: Position, course: Course, observe: Observer) -> Outcome:
     options = problem.options
     with torch.no_grad():
         dt = position.dt.where(position.s < course.line, 0.0)
     position, tally, failures = position._replace(dt=dt), _Tally(dt), dict[int, SolverError]()
     look_every = 1 if dt.device.type == "cpu" else _LOOK_EVERY
     n_rounds = n_rejections = 0
-    while n_rounds % look_every or bool(position.dt.any()):
+    ahead: list[tuple[Tried, Position | None]] = []
+    while ahead or n_rounds % look_every or bool(position.dt.any()):
         if n_rounds == options.max_steps:
             failing = _too_many_steps(problem, position, course)
             position = _without(failing, position, failures, options)
             break
-        tried = attempt(problem, position, course)
+        ahead = ahead or _rounds(problem, position, course)
+        (tried, settled), *ahead = ahead
         all_accepted = bool(tried.accepted.all())
         if not all_accepted:
             n_rejections += 1
             if n_rejections % _CHECK_EVERY == 0 and (failing := _stuck(problem, tried)):
-                position = _without(failing, position, failures, options)
+                position, ahead = _without(failing, position, failures, options), []
                 continue
-            finite = tried.ratio.isfinite() | (tried.dt == 0)
-            if torch.is_grad_enabled() and not bool(finite.all()):
+            if torch.is_grad_enabled() and not bool((finite := _finite(tried)).all()):
                 # Nothing of a step that is not finite may enter the graph, for its gradient,
                 # zero times infinity, is not zero. The others take the same step again.
                 tally.add(tried.dt.where(~finite, 0.0), finite, tried.step.evals)
                 dt = torch.where(finite, position.dt, tried.next_dt)
                 position = position._replace(dt=dt)
                 continue
-        position, evals = _after(tried, course, all_accepted=all_accepted), tried.step.evals
+        position = settled or _after(tried, course, all_accepted=all_accepted)
+        evals = tried.step.evals
         if options.has_jumps:
             position, anew = _past_jumps(problem, tried, position, course)
             evals = evals + anew
         stopping = observe(tried, position)
         if stopping is not None:
-            position = position._replace(dt=position.dt.masked_fill(stopping, 0.0))
+            dt = position.dt.masked_fill(stopping, 0.0)
+            position, ahead = position._replace(dt=dt), []
         tally.add(tried.dt, tried.accepted, evals)
         n_rounds += 1
     return Outcome(position, tally.counts(), failures)
+
+
+def _rounds(
+    problem: Problem, position: Position, course: Course
+) -> list[tuple[Tried, Position | None]]:
+    """Try a step, or some one after another; with each, where it left the samples if known."""
+    if not problem.options.compiled:
+        return [(attempt(problem, position, course), None)]
+    is_alone = torch.is_grad_enabled() or problem.options.has_jumps
+    rounds = compiled(_one_round if is_alone else _some_rounds, problem.method.name)
+    tried: list[tuple[Tried, Position | None]] = rounds(_lean(problem), position, course)
+    return tried
+
+
+def _lean(problem: Problem) -> Problem:
+    """Leave out what a graph has as numbers: each tensor would be looked at in every call."""
+    method = problem.method._replace(a=(), columns=(), errors=())
+    return problem._replace(method=method, workspace=None)
+
+
+def _one_round(
+    problem: Problem, position: Position, course: Course
+) -> list[tuple[Tried, Position]]:
+    tried = attempt(problem, position, course)
+    return [(tried, _after(tried, course, all_accepted=False))]
+
+
+def _some_rounds(
+    problem: Problem, position: Position, course: Course
+) -> list[tuple[Tried, Position]]:
+    rounds: list[tuple[Tried, Position]] = []
+    for _ in range(_ROUNDS_A_GRAPH):
+        rounds += _one_round(problem, position, course)
+        position = rounds[-1][1]
+    return rounds
 
 
 def attempt(problem: Problem, before: Position, course: Course) -> Tried:
@@ -422,6 +478,15 @@ def attempt(problem: Problem, before: Position, course: Course) -> Tried:
             return Tried(before, dt, step, before.ratio, before.ratio <= 1, before.dt)
         ratio = _ratio(problem, before, step)
         return Tried(before, dt, step, ratio, ratio <= 1, _next_dt(problem, before, dt, ratio))
+
+
+def step_again(problem: Problem, before: Position, dt: Tensor) -> Step:
+    """Take a step with a graph, compiled if the rounds are."""
+    if not problem.options.compiled:
+        return take_step(problem, before, dt)
+    with compiling():
+        step: Step = compiled(take_step, problem.method.name)(_lean(problem), before, dt)
+    return step
 
 
 def take_step(problem: Problem, before: Position, dt: Tensor) -> Step:
@@ -519,6 +584,10 @@ def _check_start(problem: Problem, s: Tensor, k: Tensor) -> None:
             sample=int(bad.nonzero()[0]),
             problem=problem,
         )
+
+
+def _finite(tried: Tried) -> Tensor:
+    return tried.ratio.isfinite() | (tried.dt == 0)
 
 
 def _stuck(problem: Problem, tried: Tried) -> dict[int, SolverError]:

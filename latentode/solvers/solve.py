@@ -135,7 +135,7 @@ def solve(
     Answer
         The states, and what they cost.
     """
-    if not problem.method.is_implicit:
+    if not (problem.method.is_implicit or problem.options.compiled):
         problem = problem._replace(workspace=workspace_for(problem.method, y0))
     s = problem.clock.since_start(ts)
     track = Track()
@@ -170,6 +170,8 @@ def solve_keeping(task: Task, y0: Tensor, ts: Tensor) -> Answer:
     """Solve and keep every step, by operations that autograd records one by one."""
     problem = problem_for(task, y0)
     k0 = slope_at_start(problem, y0)
+    if task.options.compiled and k0.requires_grad and not y0.requires_grad:
+        y0 = y0.detach().requires_grad_()  # as after every step, so that one graph is for all
     s = problem.clock.since_start(ts)
     s_end = s[:, -1].detach()
     track = Track()
