@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
     from latentode.models import LatentODE as LatentODE
     from latentode.models import SeriesDataModule as SeriesDataModule
+    from latentode.solvers import Event as Event
     from latentode.solvers import SolverError as SolverError
     from latentode.solvers import odeint as odeint
 
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 # Importing Lightning takes three times as long as importing torch, and the solvers do not
 # need it, so each public name is loaded when it is first asked for (PEP 562).
 _HOMES = {
+    "Event": "latentode.solvers",
     "FrameError": "latentode.data",
     "LatentODE": "latentode.models",
     "LatentODEForecaster": "latentode.forecaster",
@@ -30,6 +32,7 @@ _HOMES = {
     "odeint": "latentode.solvers",
 }
 __all__ = [
+    "Event",
     "FrameError",
     "LatentODE",
     "LatentODEForecaster",

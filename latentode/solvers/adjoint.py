@@ -64,7 +64,7 @@ def solve_with_adjoint(
     if adjoint == "none" or not torch.is_grad_enabled():
         with torch.no_grad():
             return _solve_without_graph(task, y0, ts, keep_steps=keep_steps)
-    if keep_steps or _is_transformed():
+    if keep_steps or is_transformed():
         return solve_keeping(task, y0, ts)
     has_graph = task.tableau.is_implicit or task.options.has_jumps or task.options.compiled
     if adjoint in ("auto", "direct") and has_graph:
@@ -98,7 +98,7 @@ def _solve_without_graph(task: Task, y0: Tensor, ts: Tensor, *, keep_steps: bool
     return solve(task, problem, y0, slope_at_start(problem, y0), ts)
 
 
-def _is_transformed() -> bool:
+def is_transformed() -> bool:
     """Say whether torch.func or forward mode is at work, which must see every operation.
 
     Raises

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentode.solvers.explicit import Method
 from latentode.solvers.loop import Problem, Tried, course_to, march, start
 from latentode.solvers.solution import SolverError
 from latentode.solvers.solve import (
@@ -93,14 +94,17 @@ class _Sweep:
         both = torch.cat([y, adj / size[:, None]], dim=1)
         # The field is not evaluated before the first time, where it need not exist.
         options = self.task.options._replace(clip_end=True)
-        if self._dt is not None:  # go on with the step size of the interval before
-            options = options._replace(first_step=self._dt)
+        known = self._dt  # the step size of the interval before, if the sample moved there
+        if known is not None and bool((known > 0).all()):
+            options, known = options._replace(first_step=known), None
         problem = problem_for(Task(self._field, self.task.tableau, clock, options), both)
         s_end = clock.since_start(t_before[:, None])[:, 0]
         weight = self.task.clock.sign * size
         try:
             k = problem.field(problem.clock.time_for_field(torch.zeros_like(s_end)), both)
             position, at_start = start(problem, s_end, both, k)
+            if known is not None:
+                position = position._replace(dt=torch.where(known > 0, known, position.dt))
             outcome = march(
                 problem,
                 position,
@@ -134,13 +138,16 @@ class _Sweep:
         """Add the step's part of int a^T df/dtheta dt, by the quadrature of the method itself."""
         first = tried.next_dt if self._dt is None else self._dt
         self._dt = torch.where(tried.dt > 0, tried.next_dt, first)
-        weights = problem.method.a[-1]
-        stages = self._stages[-len(weights) :]  # those of this step, after its first
+        method = problem.method
+        assert isinstance(method, Method)  # odeint refuses the others
+        weights = method.a[method.end]
+        # Those of this step after its first, without what only its dense output needs.
+        stages = self._stages[1 - len(method.a) :][: len(weights) - 1]
         self._stages = []
         if not self.tensors:
             return
         problem.field(problem.clock.time_for_field(tried.before.s), tried.before.y)
-        stages = self._stages + stages[:-1]
+        stages = self._stages + stages
         self._stages = []
         each = (weight * tried.dt * tried.accepted)[:, None].to(tried.before.y.dtype)
         terms = [

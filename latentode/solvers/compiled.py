@@ -30,7 +30,7 @@ def compiled(function: Callable[..., Any], method: str) -> Callable[..., Any]:
     # The compiler keeps its graphs with the code: each method gets a code of its own, so that its
     # coefficients need not be compared in every call.
     code = types.FunctionType(function.__code__.replace(), function.__globals__)
-    options = {"guard_filter_fn": _worth_checking}
+    options: dict[str, Any] = {"guard_filter_fn": _worth_checking}
     return torch.compile(code, fullgraph=True, dynamic=False, options=options)
 
 

@@ -68,7 +68,7 @@ class Track:
         dt = dt.where(dt > 0, torch.inf)
         theta = ((s[wanted] - s0) / dt)[:, None].to(y0s.dtype)
         weights = powers.transpose(0, 1).flatten(1, 2).index_select(1, flat)
-        y = y0s.flatten(0, 1).index_select(0, flat) + _polynomial(weights, theta)
+        y = y0s.flatten(0, 1).index_select(0, flat) + polynomial(weights, theta)
         if not with_slopes:
             return y, None
         return y, _slope(weights, theta) / dt[:, None].to(y.dtype)
@@ -83,7 +83,7 @@ def piece_at(s: Tensor, s1s: Tensor) -> Tensor:
     return at.clamp(max=len(s1s) - 1)
 
 
-def _polynomial(powers: Tensor, theta: Tensor) -> Tensor:
+def polynomial(powers: Tensor, theta: Tensor) -> Tensor:
     """Evaluate ``sum_q powers[q] theta^(q + 1)`` by Horner's rule."""
     *lower, total = powers
     for coefficient in reversed(lower):

@@ -1,13 +1,13 @@
 """The discrete adjoint: the gradient of the steps themselves, from the last to the first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from latentode.solvers.dense import piece_at
-from latentode.solvers.explicit import Step, workspace_for
+from latentode.solvers.explicit import Method, Step, workspace_for
 from latentode.solvers.loop import (
     Position,
     Problem,
@@ -16,7 +16,8 @@ from latentode.solvers.loop import (
     step_again,
     take_step,
 )
-from latentode.solvers.pullback import Evaluation, Gradients, evaluate, pull_step
+from latentode.solvers.methods import Switching
+from latentode.solvers.pullback import Evaluation, Gradients, evaluator, pull_step
 from latentode.solvers.solve import (
     Answer,
     Task,
@@ -78,6 +79,8 @@ class Steps(NamedTuple):
         State at the start.
     k0 : Tensor of shape (N, B, D) or None
         Field there, where it is not what the field gives for that state.
+    streak : Tensor of shape (N, B) or None
+        Of a method that switches, how stiff the steps before were.
     """
 
     s0: Tensor
@@ -86,6 +89,7 @@ class Steps(NamedTuple):
     accepted: Tensor
     y0: Tensor
     k0: Tensor | None
+    streak: Tensor | None
 
 
 class Record:
@@ -93,26 +97,32 @@ class Record:
 
     Attributes
     ----------
+    evaluate : callable
+        It gives an Evaluation for times (B,) and states (B, D).
     graphs : list of lists of Evaluations, or None
         The stages of every step but the first; None if they are to be evaluated again.
     """
 
-    def __init__(self, plan: Plan, problem: Problem) -> None:
+    def __init__(self, plan: Plan, problem: Problem, tensors: Sequence[Tensor]) -> None:
+        self.evaluate = evaluator(problem.field, tensors, moving=plan.moving)
         self.graphs: list[list[Evaluation]] | None = [] if plan.n_graphs else None
         self._plan = plan
         self._problem = problem
         self._with_slopes = _keeps_slopes(problem)
         self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._states: list[tuple[Tensor, Tensor] | None] = []
+        self._streaks: list[Tensor | None] = []
         self._ratios: list[Tensor] = []
         self._fresh: list[Evaluation] = []
         self._n_graphs = 0
+        method = problem.method
+        self._n_evals = len(method.a) - 1 if isinstance(method, Method) else 0
 
     def field(self, t: Tensor, y: Tensor) -> Tensor:
         """Evaluate the field, and keep its graph while there is room."""
         if self.graphs is None:
             return self._problem.field(t, y)
-        at = evaluate(self._problem.field, t, y, moving=self._plan.moving)
+        at = self.evaluate(t, y)
         self._fresh.append(at)
         return at.k.detach()
 
@@ -124,11 +134,12 @@ class Record:
         # Of methods whose slope is that of the state, one tensor is enough.
         slope = before.k if self._with_slopes or self._plan.checkpoint_every > 1 else before.y
         self._states.append((before.y, slope) if is_kept else None)
+        self._streaks.append(before.streak)
         if self.graphs is None:
             return
         self._ratios.append(tried.ratio)
         # Before the first step, the field was evaluated to guess its size.
-        self.graphs.append(self._fresh[1 - len(self._problem.method.a) :])
+        self.graphs.append(self._fresh[-self._n_evals :])
         self._n_graphs += len(self.graphs[-1])
         self._fresh = []
         if self._n_graphs > self._plan.n_graphs:
@@ -162,8 +173,15 @@ class Record:
             rounds = range(first, min(first + size, n_rounds))
             y0s, k0s = self._states_of(rounds)
             part = slice(rounds.start, rounds.stop)
+            streaks = [x for x in self._streaks[part] if x is not None]
             steps = Steps(
-                self.s0[part], self.dt[part], self.s1[part], self.accepted[part], y0s, k0s
+                self.s0[part],
+                self.dt[part],
+                self.s1[part],
+                self.accepted[part],
+                y0s,
+                k0s,
+                torch.stack(streaks) if streaks else None,
             )
             yield rounds, steps, end
             end = end._replace(s=steps.s0[0], y=y0s[0], k=y0s[0] if k0s is None else k0s[0])
@@ -185,11 +203,12 @@ class Record:
             raise RuntimeError("the first state of a section is always kept")
         y, k = kept
         problem = self._problem
-        if not problem.method.is_implicit:
+        if isinstance(problem.method, Method):
             problem = problem._replace(workspace=workspace_for(problem.method, y))
         states: list[tuple[Tensor, Tensor] | None] = [(y, k)]
         for n in rounds[:-1]:
-            before = Position(self.s0[n], y, k, self.dt[n], torch.ones_like(self.s0[n]))
+            s0, dt = self.s0[n], self.dt[n]
+            before = Position(s0, y, k, dt, torch.ones_like(s0), self._streaks[n])
             step = take_step(problem, before, self.dt[n])
             took = self.accepted[n][:, None]
             y, k = torch.where(took, step.y1, y), torch.where(took, step.k1, k)
@@ -214,7 +233,7 @@ def aligned(steps: Steps, end: Position) -> Steps:
     if bool(taken.all()):
         return steps
     number = taken.cumsum(dim=0) - 1
-    n_steps = int(number[-1].max()) + 1
+    n_steps = max(int(number[-1].max()) + 1, 1)
     i, sample = taken.nonzero(as_tuple=True)
     place = number[i, sample], sample
 
@@ -230,6 +249,7 @@ def aligned(steps: Steps, end: Position) -> Steps:
         torch.ones_like(taken[:n_steps]),
         moved(steps.y0, end.y),
         None if steps.k0 is None else moved(steps.k0, end.k),
+        None if steps.streak is None else moved(steps.streak, torch.zeros_like(steps.streak[0])),
     )
 
 
@@ -256,7 +276,7 @@ class Discrete(torch.autograd.Function):
     ) -> Tensor:
         """Solve for the states at ts (B, T), from y0 (B, D)."""
         problem = problem_for(plan.task, y0)
-        record = Record(plan, problem)
+        record = Record(plan, problem, tensors)
         with torch.no_grad():
             answer = solve(
                 plan.task,
@@ -285,6 +305,7 @@ class Discrete(torch.autograd.Function):
             return None, *_solved_again(plan.task, y0, ts, tensors, grad_ys)
         gradients = Gradients(tensors, torch.zeros_like(ts[:, 0]))
         adj = _Sweep(ctx, grad_ys, gradients).run()
+        gradients.settle()
         grad_ts = None
         if plan.moving:
             clock = plan.task.clock
@@ -396,7 +417,7 @@ class _Sweep:
         merges = method.end == len(method.a) - 1
         adj, adj_k, after = self.adj, self.adj_k, self.after
         if after is None:
-            after = self._evaluate(clock.time_for_field(end.s), end.y)
+            after = self.record.evaluate(clock.time_for_field(end.s), end.y)
             self.evals += end.s > 0
         workspace = workspace_for(method, adj)
         for n in reversed(range(len(steps.dt))):
@@ -407,11 +428,11 @@ class _Sweep:
             adj = adj + self.gradients.pull(after, adj_k)
             times = clock.stage_times(steps.s0[n], steps.dt[n], method.c).unbind()
             y = steps.y0[n]
-            stages = [self._evaluate(times[0], y)]
+            stages = [self.record.evaluate(times[0], y)]
             for i in range(1, len(method.a) - merges):
                 torch.mul(stages[-1].k.detach(), h, out=workspace.stages[i - 1])
                 yi = torch.addmv(y.view(-1), workspace.before[i], method.a[i]).view(y.shape)
-                stages.append(self._evaluate(times[i], yi))
+                stages.append(self.record.evaluate(times[i], yi))
             pulled = pull_step(
                 method,
                 [*stages, None] if merges else stages,
@@ -422,9 +443,6 @@ class _Sweep:
             adj, adj_k, after = pulled.y + grad_y, pulled.k, stages[0]
             self.evals += len(stages) * (steps.dt[n] > 0)
         self.adj, self.adj_k, self.after = adj, adj_k, after
-
-    def _evaluate(self, t: Tensor, y: Tensor) -> Evaluation:
-        return evaluate(self.problem.field, t, y, moving=self.plan.moving)
 
     def _through_graphs(self, steps: Steps, chosen: Tensor | None) -> None:
         """Take each step again with a graph of its own, and pull through that."""
@@ -466,7 +484,8 @@ class _Sweep:
             # Where the field may have jumped, the slope is what it is after the jump.
             leaf = (y if steps.k0 is None else steps.k0[n]).detach().requires_grad_()
             k = problem.field(clock.time_after(s0), y) if steps.k0 is None else leaf
-            before = Position(s0, y, k, dt, torch.ones_like(s0))
+            streak = None if steps.streak is None else steps.streak[n]
+            before = Position(s0, y, k, dt, torch.ones_like(s0), streak)
             step = step_again(problem, before, dt)
         return ([y, leaf, t0] if self.plan.moving else [y, leaf]), step
 
@@ -484,8 +503,9 @@ class Reads:
     ) -> None:
         method = problem.method
         by_hand = is_pulled_by_hand(method, problem.options)
-        self._weights = method.dense.t().contiguous() if by_hand else None
-        self._n_powers = len(method.dense)
+        dense = method.explicit.dense if isinstance(method, Switching) else method.dense
+        self._weights = dense.t().contiguous() if by_hand else None
+        self._n_powers = len(dense)
         self._grad_ys = grad_ys.flatten(0, 1)
         self._n_steps, self._n_samples = steps.dt.shape
         at = piece_at(s, steps.s1)

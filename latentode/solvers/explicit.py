@@ -1,7 +1,7 @@
 """One explicit Runge-Kutta step."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -50,6 +50,9 @@ class Method(NamedTuple):
         Whether a stage depends on itself.
     coefficients : Coefficients
         The weights as plain numbers.
+    between : Tensor of shape (S - 1,) or None
+        Weights of the difference of the states of the last two stages of a step, at the same time,
+        if it is to be watched how stiff the equation is.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Method(NamedTuple):
     end: int
     is_implicit: bool
     coefficients: Coefficients
+    between: Tensor | None = None
 
 
 class Step(NamedTuple):
@@ -79,6 +83,8 @@ class Step(NamedTuple):
         Estimates of the error of y1, the best one first; none where there is none.
     evals : int or Tensor of shape (B,)
         Evaluations of the field that a sample needed.
+    stiffness : Tensor of shape (B,) or None
+        Step size times the size of df/dy, if it is watched.
     """
 
     y1: Tensor
@@ -86,6 +92,7 @@ class Step(NamedTuple):
     powers: Tensor
     errors: tuple[Tensor, ...]
     evals: int | Tensor
+    stiffness: Tensor | None = None
 
 
 class Workspace(NamedTuple):
@@ -207,7 +214,14 @@ def _step_with_graph(
         if i == method.end:
             y1, k1 = yi, ki
     stages = torch.stack(increments)
-    return Step(y1, k1, powers_of(method, stages), errors_of(method, stages), len(method.a) - 1)
+    return Step(
+        y1,
+        k1,
+        powers_of(method, stages),
+        errors_of(method, stages),
+        len(method.a) - 1,
+        _stiffness(method, increments),
+    )
 
 
 def _step_in_place(
@@ -232,7 +246,23 @@ def _step_in_place(
             y1, k1 = yi, ki
     powers = torch.mm(method.dense, workspace.all).view(len(method.dense), *y.shape)
     errors = tuple(torch.mv(workspace.end, weights).view(y.shape) for weights in method.errors)
-    return Step(y1, k1, powers, errors, len(method.a) - 1)
+    stiffness = _stiffness(method, workspace.stages)
+    return Step(y1, k1, powers, errors, len(method.a) - 1, stiffness)
+
+
+def _stiffness(method: Method, increments: Sequence[Tensor]) -> Tensor | None:
+    """Estimate the size of df/dy, times the step size, from the last two stages of a step.
+
+    Hairer and Wanner (1996), Solving Ordinary Differential Equations II, eq. (IV.2.26).
+    """
+    if method.between is None:
+        return None
+    with torch.no_grad():
+        stages = torch.stack(tuple(increments[: method.end + 1]))
+        change = torch.tensordot(method.between, stages[:-1], dims=1)
+        size = torch.linalg.vector_norm(change, dim=1)
+        spread = torch.linalg.vector_norm(stages[-1] - stages[-2], dim=1)
+        return spread / size.clamp(min=torch.finfo(size.dtype).tiny)
 
 
 def _step_to_fuse(

@@ -10,6 +10,8 @@ from latentode.solvers.compiled import compiled, compiling
 from latentode.solvers.control import Tolerance, error_ratio, first_step, step_factor
 from latentode.solvers.explicit import Field, Method, Step, Workspace, explicit_step
 from latentode.solvers.implicit import implicit_step
+from latentode.solvers.methods import AnyMethod, Switching, chosen, next_streak
+from latentode.solvers.rosenbrock import RosenbrockMethod, rosenbrock_step
 from latentode.solvers.solution import SolverError
 
 # Rounds between two looks at whether all samples have arrived: each makes an accelerator wait.
@@ -124,7 +126,7 @@ class Problem(NamedTuple):
     ----------
     field : callable
         ``field(t, y)`` is dy/ds at time t (B,) and state y (B, D).
-    method : Method
+    method : Method, RosenbrockMethod or Switching
         The method.
     clock : Clock
         How s becomes t.
@@ -135,13 +137,13 @@ class Problem(NamedTuple):
     """
 
     field: Field
-    method: Method
+    method: AnyMethod
     clock: Clock
     options: Options
     workspace: Workspace | None
 
 
-def is_pulled_by_hand(method: Method, options: Options) -> bool:
+def is_pulled_by_hand(method: AnyMethod, options: Options) -> bool:
     """Say whether gradients need no graph of a step: its stages are pulled back one by one."""
     return not (method.is_implicit or options.has_jumps or options.compiled)
 
@@ -193,6 +195,8 @@ class Position(NamedTuple):
         Size of the step to try next; 0 for a sample that rests.
     ratio : Tensor of shape (B,)
         Error ratio of the last accepted step.
+    streak : Tensor of shape (B,), dtype=torch.long, or None
+        Of a method that switches, how stiff the last steps were; see `methods.next_streak`.
     """
 
     s: Tensor
@@ -200,6 +204,7 @@ class Position(NamedTuple):
     k: Tensor
     dt: Tensor
     ratio: Tensor
+    streak: Tensor | None = None
 
 
 class Tried(NamedTuple):
@@ -337,7 +342,8 @@ def start(problem: Problem, s_end: Tensor, y: Tensor, k: Tensor) -> tuple[Positi
                 dt = dt.min().expand_as(dt)
         evals = evals + 1
     none = torch.zeros_like(evals)
-    position = Position(s, y, k, dt, torch.ones_like(s, dtype=y.abs().dtype))
+    streak = torch.zeros_like(evals) if isinstance(method, Switching) else None
+    position = Position(s, y, k, dt, torch.ones_like(s, dtype=y.abs().dtype), streak)
     return position, Counts(none, none, evals)
 
 
@@ -445,7 +451,9 @@ def _rounds(
 
 def _lean(problem: Problem) -> Problem:
     """Leave out what a graph has as numbers: each tensor would be looked at in every call."""
-    method = problem.method._replace(a=(), columns=(), errors=())
+    method = problem.method
+    if isinstance(method, Method):
+        method = method._replace(a=(), columns=(), errors=())
     return problem._replace(method=method, workspace=None)
 
 
@@ -491,16 +499,39 @@ def step_again(problem: Problem, before: Position, dt: Tensor) -> Step:
 
 def take_step(problem: Problem, before: Position, dt: Tensor) -> Step:
     """Take one step of the problem's method, of sizes dt (B,)."""
-    field, method, clock, options, workspace = problem
+    method = problem.method
+    if not isinstance(method, Switching):
+        return _step_by(method, problem, before, dt)
+    if before.streak is None:
+        raise ValueError("a method that switches needs to know how stiff the last steps were")
+    stiff = before.streak < 0
+    if bool(stiff.all()):
+        return _step_by(method.stiff, problem, before, dt)
+    if not bool(stiff.any()):
+        return _step_by(method.explicit, problem, before, dt)
+    return chosen(
+        stiff,
+        _step_by(method.stiff, problem, before, dt.where(stiff, 0.0)),
+        _step_by(method.explicit, problem, before, dt.where(~stiff, 0.0)),
+    )
+
+
+def _step_by(
+    method: Method | RosenbrockMethod, problem: Problem, before: Position, dt: Tensor
+) -> Step:
+    field, _, clock, options, workspace = problem
     times = clock.inner_times if options.has_jumps else clock.stage_times
-    ts = times(before.s, dt, method.c)
+    ts, y, k = times(before.s, dt, method.c), before.y, before.k
+    if isinstance(method, RosenbrockMethod):
+        sign = clock.sign.to(y.abs().dtype) if clock.runs_back else None
+        return rosenbrock_step(field, method, ts, dt, y, k, sign)
     if not method.is_implicit:
-        return explicit_step(field, method, ts, dt, before.y, before.k, workspace)
+        return explicit_step(field, method, ts, dt, y, k, workspace)
     tolerance = options.tolerance
     if options.step_size is not None:  # steps of one size are to be those of the method itself
-        rounding = 1e4 * torch.finfo(before.y.dtype).eps
+        rounding = 1e4 * torch.finfo(y.dtype).eps
         tolerance = Tolerance(rounding, rounding)
-    return implicit_step(field, method, ts, dt, before.y, before.k, tolerance)
+    return implicit_step(field, method, ts, dt, y, k, tolerance)
 
 
 def _ratio(problem: Problem, before: Position, step: Step) -> Tensor:
@@ -537,8 +568,11 @@ def _after(tried: Tried, course: Course, *, all_accepted: bool) -> Position:
         if not all_accepted:
             s1 = torch.where(accepted, s1, before.s)
         dt = tried.next_dt.where(s1 < course.line, 0.0)
+        streak = before.streak
+        if streak is not None and step.stiffness is not None:
+            streak = next_streak(streak, step.stiffness, accepted & (tried.dt > 0))
     if all_accepted:
-        return Position(s1, step.y1, step.k1, dt, tried.ratio)
+        return Position(s1, step.y1, step.k1, dt, tried.ratio, streak)
     each = accepted[:, None]
     return Position(
         s1,
@@ -546,6 +580,7 @@ def _after(tried: Tried, course: Course, *, all_accepted: bool) -> Position:
         torch.where(each, step.k1, before.k),
         dt,
         torch.where(accepted, tried.ratio, before.ratio),
+        streak,
     )
 
 

@@ -1,7 +1,7 @@
 """The one public solve function: check, choose, solve, report."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,12 +10,14 @@ from torch import Tensor
 from latentode.solvers.adjoint import ADJOINTS, solve_with_adjoint
 from latentode.solvers.control import Tolerance
 from latentode.solvers.dense import Track
+from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
 from latentode.solvers.explicit import Field
+from latentode.solvers.fields import analytic
 from latentode.solvers.loop import Clock, Options, failure
+from latentode.solvers.methods import METHODS
 from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
 from latentode.solvers.solve import Answer, Task, problem_for
 from latentode.solvers.state import Layout, State, layout_of, spread, tensors_of
-from latentode.solvers.tableau import METHODS
 
 VectorField = Callable[..., Any]
 
@@ -38,6 +40,7 @@ def odeint(
     max_steps: int = 10_000,
     step_ts: Tensor | None = None,
     jump_ts: Tensor | None = None,
+    events: Sequence[Event] = (),
     control: str = "per_sample",
     clip_end: bool = False,
     dense: bool = False,
@@ -97,6 +100,9 @@ def odeint(
         Times at which a step ends: because something happens there that the steps would miss, or
         because ``f`` jumps there; then it is evaluated on either side, but never at the jump. Not
         with "backsolve".
+    events : sequence of Event, default=()
+        What to look out for on the way: the times at which a function of time and state is zero.
+        A sample may stop at one. The times found have gradients.
     control : {"per_sample", "joint"}, default="per_sample"
         Whether each sample has its own steps, or all share the size of theirs, by the error of the
         whole batch, root-mean-square. "joint" may take fewer rounds of steps for samples that are
@@ -120,7 +126,7 @@ def odeint(
     Returns
     -------
     Solution
-        ``ys`` of shape (B, T, ...), ``stats``, ``dense`` and ``failures``.
+        ``ys`` of shape (B, T, ...), ``stats``, ``dense``, ``failures`` and ``events``.
 
     Raises
     ------
@@ -166,6 +172,7 @@ def odeint(
     # Steps are summed up in float64 where there is one: a state may be coarse, its time is not.
     exact = ts.to(torch.float32 if rows.device.type == "mps" else torch.float64)
     sign = torch.where(exact[:, -1] < exact[:, 0], -1.0, 1.0).to(exact).detach()
+    stops, jumps = _stops(step_ts, jump_ts, exact)
     options = Options(
         tolerance=_tolerance(rtol, atol, layout, rows),
         step_size=_step_sizes("step_size", step_size, sign),
@@ -176,10 +183,9 @@ def odeint(
         clip_end=clip_end,
         joint=control == "joint",
         forgiving=on_failure == "mask",
-        has_jumps=jump_ts is not None,
+        has_jumps=jumps is not None and bool(jumps.any()),
         compiled=compile,
     )
-    stops, jumps = _stops(step_ts, jump_ts, exact)
     if stops is not None and adjoint == "backsolve":
         raise ValueError("step_ts and jump_ts are not for adjoint=backsolve: use adjoint=direct.")
     runs_back = bool((sign < 0).any())
@@ -190,15 +196,15 @@ def odeint(
     clock = Clock(exact[:, 0], sign, _real(rows.dtype), runs_back)
     task = Task(field, METHODS[method], clock, options, stops, jumps)
     evals_backward = torch.zeros_like(sign, dtype=torch.long)
-    answer = solve_with_adjoint(
-        adjoint,
-        task,
-        rows,
-        exact,
-        keep_steps=dense,
-        evals_backward=evals_backward,
-        checkpoint_every=checkpoint_every,
-    )
+    how: dict[str, Any] = {"evals_backward": evals_backward, "checkpoint_every": checkpoint_every}
+    occurrences: tuple[Occurrences, ...] = ()
+    if events:
+        flat_events = flattened_events(events, layout, clock.dtype)
+        answer, occurrences = solve_with_events(
+            adjoint, task, rows, exact, flat_events, keep_steps=dense, **how
+        )
+    else:
+        answer = solve_with_adjoint(adjoint, task, rows, exact, keep_steps=dense, **how)
     answer.failures.update(stillborn)
     ys = _masked(answer, exact, task, stillborn)[:, n_skipped:]
     return Solution(
@@ -206,6 +212,7 @@ def odeint(
         _stats(answer, evals_backward),
         _reader(answer.track, clock, rows, layout) if dense else None,
         answer.failures,
+        tuple(_of_living(found, stillborn, layout) for found in occurrences),
     )
 
 
@@ -229,7 +236,11 @@ def _flattened(f: VectorField, layout: Layout, args: tuple[Any, ...], dtype: tor
                 raise _other_batch(part, y)
         return layout.packed(k).to(dtype)
 
-    return flat if layout.is_row else flattening
+    if not layout.is_row:
+        return flattening
+    if not args:
+        flat.analytic = analytic(f)  # type: ignore[attr-defined]
+    return flat
 
 
 def _replaced_starts(
@@ -257,6 +268,20 @@ def _replaced_starts(
     mate = int((~bad).nonzero()[0])
     mates = torch.arange(len(bad), device=bad.device).masked_fill(bad, mate)
     return y0[mates], ts[mates], sign[mates], errors
+
+
+def _of_living(
+    found: Occurrences, stillborn: dict[int, SolverError], layout: Layout
+) -> Occurrences:
+    """Leave out what was found for the stand-ins of samples that could not start."""
+    n, ts, ys = found
+    if stillborn:
+        dead = torch.zeros_like(n, dtype=torch.bool)
+        dead[list(stillborn)] = True
+        n = n.masked_fill(dead, 0)
+        ts = ts.masked_fill(dead[:, None], torch.nan)
+        ys = ys.masked_fill(dead[:, None, None], torch.nan)
+    return Occurrences(n, ts, layout.unpacked(ys))
 
 
 def _other_batch(k: Tensor, y: Tensor) -> ValueError:
@@ -330,6 +355,8 @@ def _stops(
         if given is None:
             continue
         times = _check_shape(torch.as_tensor(given, device=exact.device), len(exact), name)
+        if not times.shape[1]:
+            continue
         if not bool(times.isfinite().all()):
             raise ValueError(f"{name} must be finite.")
         stops.append(times.to(exact.dtype).detach())

@@ -1,9 +1,12 @@
 """What a solve gives back, and how it fails."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from latentode.solvers.events import Occurrences
 
 
 class SolverError(RuntimeError):
@@ -71,9 +74,12 @@ class Solution(NamedTuple):
     failures : dict of int to SolverError
         With ``on_failure="mask"``, why samples failed, by their rows. Their states are NaN after
         the time they had reached.
+    events : tuple of Occurrences
+        When each of the events asked for occurred.
     """
 
     ys: Any
     stats: Stats
     dense: DenseSolution | None
     failures: dict[int, SolverError]
+    events: tuple["Occurrences", ...]

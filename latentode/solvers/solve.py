@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentode.solvers.dense import Track
-from latentode.solvers.explicit import Field, method_for, workspace_for
+from latentode.solvers.explicit import Field, Method, workspace_for
 from latentode.solvers.loop import (
     Clock,
     Counts,
@@ -23,8 +23,8 @@ from latentode.solvers.loop import (
     slope_at_start,
     start,
 )
+from latentode.solvers.methods import Scheme, tensors_for
 from latentode.solvers.solution import SolverError
-from latentode.solvers.tableau import Tableau
 
 # Steps kept before the states asked for within them are read off: a constant, so that the memory
 # of a solve without a graph does not grow with its steps.
@@ -38,7 +38,7 @@ class Task(NamedTuple):
     ----------
     f : callable
         ``f(t, y)`` is dy/dt at times t (B,) and states y (B, D).
-    tableau : Tableau
+    tableau : Tableau, Rosenbrock or Pair
         Method.
     clock : Clock
         How time runs.
@@ -51,7 +51,7 @@ class Task(NamedTuple):
     """
 
     f: Field
-    tableau: Tableau
+    tableau: Scheme
     clock: Clock
     options: Options
     stops: Tensor | None = None
@@ -99,7 +99,7 @@ def problem_for(task: Task, y: Tensor) -> Problem:
     def field(t: Tensor, y: Tensor) -> Tensor:
         return sign * f(t, y)
 
-    method = method_for(task.tableau, y, clock.t0.dtype)
+    method = tensors_for(task.tableau, y, clock.t0.dtype)
     return Problem(field if clock.runs_back else f, method, clock, task.options, None)
 
 
@@ -135,7 +135,7 @@ def solve(
     Answer
         The states, and what they cost.
     """
-    if not (problem.method.is_implicit or problem.options.compiled):
+    if isinstance(problem.method, Method) and not problem.options.compiled:
         problem = problem._replace(workspace=workspace_for(problem.method, y0))
     s = problem.clock.since_start(ts)
     track = Track()

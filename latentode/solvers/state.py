@@ -92,7 +92,7 @@ class Layout(NamedTuple):
 def _check_tensor(x: object, shape: torch.Size, dtype: torch.dtype, name: str) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"f must return {name} as a Tensor, but it returned {type(x).__name__}.")
-    if x.shape[1:] != shape:
+    if x.dim() < 1 or x.shape[1:] != shape:
         raise ValueError(
             f"f must return {name} of the shape of y, (B, {', '.join(map(str, shape))}), but it "
             f"returned {tuple(x.shape)}."
@@ -153,7 +153,8 @@ def spread(value: Any, layout: Layout, n_samples: int, like: Tensor, name: str) 
     elif isinstance(value, tuple | list | Mapping) and layout.shape is None:
         given = tuple(value) if isinstance(value, Mapping) else tuple(range(len(value)))
         if given != layout.names:
-            raise ValueError(f"{name} must have the parts of y0: {', '.join(layout.names)}.")
+            parts = ", ".join(map(str, layout.names))
+            raise ValueError(f"{name} must have the parts of y0: {parts}.")
         values = value.values() if isinstance(value, Mapping) else value
         columns = [
             spread(x, part, n_samples, like, f"{name}[{key}]")

@@ -421,7 +421,7 @@ def _kvaerno5() -> Tableau:
     )
 
 
-METHODS = {
+TABLEAUS = {
     tableau.name: tableau
     for tableau in (
         EULER,

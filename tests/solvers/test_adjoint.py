@@ -407,3 +407,13 @@ def test_nothing_is_recorded_without_gradients(field):
     with torch.no_grad():
         for adjoint in ADJOINTS:
             assert not odeint(field, y0, ts, adjoint=adjoint).ys.requires_grad
+
+
+@pytest.mark.parametrize("adjoint", ["direct", "replay", "backsolve"])
+def test_a_row_padded_at_its_end_has_the_gradient_of_the_short_row(adjoint):
+    ts = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 1.0]], dtype=torch.float64)
+    y0 = torch.ones(2, 1, dtype=torch.float64, requires_grad=True)
+    ys = odeint(lambda t, y: -y, y0, ts, adjoint=adjoint, **TIGHT).ys
+    (gradient,) = torch.autograd.grad(ys.sum(), y0)
+    exact = torch.exp(-ts).sum(dim=1, keepdim=True)
+    torch.testing.assert_close(gradient, exact, rtol=1e-7, atol=0)

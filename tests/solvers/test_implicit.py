@@ -128,6 +128,8 @@ def test_what_they_cannot_do_is_refused(method):
     ts = torch.tensor([0.0, 1.0], **DOUBLE)
     with pytest.raises(ValueError, match="implicit: use adjoint=direct or adjoint=replay"):
         odeint(lambda t, y: -y, y0, ts, method=method, adjoint="backsolve", step_size=0.1)
+    if method in ("rodas5p", "auto"):  # nothing is iterated: they can
+        return
     end = odeint(lambda t, y: -(y**2), y0, ts, method=method, step_size=0.1).ys[0, 1, 0]
     with pytest.raises(RuntimeError, match="no second derivative"):
         torch.autograd.grad(end, y0, create_graph=True)

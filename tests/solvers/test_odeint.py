@@ -9,9 +9,9 @@ import torch
 
 from latentode.solvers import METHODS, SolverError, odeint
 
-ADAPTIVE = ("bosh3", "dopri5", "tsit5", "dop853", "kvaerno3", "kvaerno5")
+ADAPTIVE = ("bosh3", "dopri5", "tsit5", "dop853", "kvaerno3", "kvaerno5", "rodas5p", "auto")
 # One method of each kind, for the laws that are the loop's and not a method's.
-KINDS = ("euler", "rk4", "tsit5", "kvaerno3")
+KINDS = ("euler", "rk4", "tsit5", "dop853", "kvaerno3", "rodas5p", "auto")
 PAIRS = [name for name, tableau in METHODS.items() if tableau.error]
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 

@@ -7,7 +7,7 @@ from math import prod
 
 import pytest
 
-from latentode.solvers import METHODS
+from latentode.solvers.tableau import TABLEAUS
 
 # Decimal coefficients, as Tsitouras published his, are exact to their last digit only.
 ROUNDING = Fraction(1, 10**13)
@@ -16,7 +16,7 @@ DENSE_ORDER = {"rk4": 3, "dopri5": 4, "tsit5": 4, "dop853": 7, "kvaerno5": 4}
 # Up to which order the error estimate vanishes, where this is not one less than the method's: any
 # that sees no error in a constant field vanishes up to order 1.
 ERROR_ORDER = {"euler": 1, "dop853": 5, "implicit_euler": 1}
-EVERY_METHOD = pytest.mark.parametrize("tableau", METHODS.values(), ids=METHODS)
+EVERY_METHOD = pytest.mark.parametrize("tableau", TABLEAUS.values(), ids=TABLEAUS)
 
 
 @cache
@@ -49,7 +49,7 @@ def density(tree):
 @cache
 def stage_weights(tree, name):
     """Give the elementary weight of the tree at every stage (Hairer, Norsett, Wanner I, II.2)."""
-    rows = METHODS[name].a + METHODS[name].extra
+    rows = TABLEAUS[name].a + TABLEAUS[name].extra
     branches = [stage_weights(branch, name) for branch in tree]
     sums = [
         [sum(x * w for x, w in zip(row, weights, strict=False) if x) for row in rows]
@@ -98,7 +98,9 @@ def test_a_method_has_no_higher_order_than_it_says(tableau):
     assert worst(tableau.a[-1], tableau, tableau.order + 1, theta=1) > 1e-6
 
 
-@pytest.mark.parametrize("tableau", [t for t in METHODS.values() if t.error], ids=lambda t: t.name)
+@pytest.mark.parametrize(
+    "tableau", [t for t in TABLEAUS.values() if t.error], ids=lambda t: t.name
+)
 def test_the_error_estimate_vanishes_up_to_its_order_and_no_further(tableau):
     order = ERROR_ORDER.get(tableau.name, tableau.order - 1)
     for n in range(1, order + 1):
@@ -107,7 +109,7 @@ def test_the_error_estimate_vanishes_up_to_its_order_and_no_further(tableau):
 
 
 def test_the_lower_error_estimate_of_dop853_vanishes_up_to_order_3_and_no_further():
-    tableau = METHODS["dop853"]
+    tableau = TABLEAUS["dop853"]
     for n in range(1, 4):
         assert worst(tableau.error_low, tableau, n, theta=0) < ROUNDING
     assert worst(tableau.error_low, tableau, 4, theta=0) > 1e-6
