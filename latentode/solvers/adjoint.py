@@ -61,14 +61,18 @@ def solve_with_adjoint(
     """
     if adjoint == "auto" and checkpoint_every > 1:
         adjoint = "replay"
+    is_seen = is_transformed()
     if adjoint == "none" or not torch.is_grad_enabled():
         with torch.no_grad():
-            return _solve_without_graph(task, y0, ts, keep_steps=keep_steps)
-    if keep_steps or is_transformed():
+            return _solve_without_graph(task, y0, ts, keep_steps=keep_steps or is_seen)
+    if keep_steps or is_seen:
         return solve_keeping(task, y0, ts)
     has_graph = task.tableau.is_implicit or task.options.has_jumps or task.options.compiled
-    if adjoint in ("auto", "direct") and has_graph:
+    # Taken again alone, a step does not know how its times move against those of the jumps.
+    has_moving_jumps = task.options.has_jumps and ts.requires_grad
+    if has_moving_jumps or (adjoint in ("auto", "direct") and has_graph):
         return solve_keeping(task, y0, ts)
+    moving_clock = task.clock
     clock = task.clock._replace(t0=task.clock.t0.detach())
     task = task._replace(clock=clock, f=_as_precise_as_now(task.f, y0))
     field, moving = problem_for(task, y0).field, ts.requires_grad
@@ -77,18 +81,23 @@ def solve_with_adjoint(
     if not (tensors or y0.requires_grad or moving):
         with torch.no_grad():
             return solve(task, problem_for(task, y0), y0, first.k.detach(), ts)
+    if adjoint != "backsolve" and any(x._backward_hooks or x.retains_grad for x in tensors):
+        # Somebody looks at the gradient of a tensor, which is to come there once and whole.
+        return solve_keeping(task._replace(clock=moving_clock), y0, ts)
     if adjoint == "backsolve":
         report: dict[str, Answer] = {}
         ys = Backsolve.apply(report, evals_backward, task, y0, ts, first.k.detach(), *tensors)
         return report["answer"]._replace(ys=ys)
     n_graphs = math.inf if adjoint == "direct" else 0
+    if adjoint == "direct":
+        checkpoint_every = 1
     if adjoint == "auto":
         n_graphs = _BUDGET // max(bytes_saved(first), 1)
     plan = Plan(
         task, n_graphs, checkpoint_every, adjoint != "replay", moving, first, evals_backward, {}
     )
     ys = Discrete.apply(plan, y0, ts, *tensors)
-    return plan.report["answer"]._replace(ys=ys)
+    return plan.report.pop("answer")._replace(ys=ys)
 
 
 def _solve_without_graph(task: Task, y0: Tensor, ts: Tensor, *, keep_steps: bool) -> Answer:

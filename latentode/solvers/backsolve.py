@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentode.solvers.control import Tolerance
 from latentode.solvers.explicit import Method
 from latentode.solvers.loop import Problem, Tried, course_to, march, start
 from latentode.solvers.solution import SolverError
@@ -51,7 +52,7 @@ class Backsolve(torch.autograd.Function):
         with torch.no_grad():
             report["answer"] = answer = solve(task, problem_for(task, y0), y0, k0, ts)
         ctx.task, ctx.evals_backward = task, evals_backward
-        ctx.save_for_backward(ts, answer.ys, *tensors)
+        ctx.save_for_backward(*_known_part(task, answer, ts), *tensors)
         return answer.ys
 
     @staticmethod
@@ -89,11 +90,14 @@ class _Sweep:
     def back(self, adj: Tensor, y: Tensor, t: Tensor, t_before: Tensor) -> Tensor:
         """Carry a = adj (B, D) from times t (B,), with state y (B, D), to t_before (B,)."""
         clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign, runs_back=True)
-        size = torch.linalg.vector_norm(adj, ord=torch.inf, dim=1)
+        size = torch.nn.functional.pad(adj.abs(), (0, 1)).amax(dim=1)
         size = size.where(size > 0, 1.0)
         both = torch.cat([y, adj / size[:, None]], dim=1)
         # The field is not evaluated before the first time, where it need not exist.
-        options = self.task.options._replace(clip_end=True)
+        # A failure of this solve is one of the whole batch: its gradients would be wrong.
+        options = self.task.options._replace(
+            clip_end=True, tolerance=_for_both(self.task.options.tolerance), forgiving=False
+        )
         known = self._dt  # the step size of the interval before, if the sample moved there
         if known is not None and bool((known > 0).all()):
             options, known = options._replace(first_step=known), None
@@ -159,3 +163,23 @@ class _Sweep:
             return
         outputs, cotangents = zip(*terms, strict=True)
         add_gradients(outputs, self.tensors, cotangents, self.gradients)
+
+
+def _known_part(task: Task, answer: Answer, ts: Tensor) -> tuple[Tensor, Tensor]:
+    """Give times and states, with samples that failed resting where they had come to."""
+    if not answer.failures:
+        return ts, answer.ys
+    clock, reached = task.clock, answer.end.s[:, None]
+    late = torch.zeros_like(ts, dtype=torch.bool)
+    late[list(answer.failures)] = True
+    late &= clock.since_start(ts) > reached
+    until = (clock.t0 + clock.sign * answer.end.s)[:, None]
+    return torch.where(late, until, ts), torch.where(
+        late[..., None], answer.end.y[:, None], answer.ys
+    )
+
+
+def _for_both(tolerance: Tolerance) -> Tolerance:
+    """Give the tolerance of a state for the state and its cotangent, side by side."""
+    rtol, atol = (torch.cat([x, x], dim=1) if isinstance(x, Tensor) else x for x in tolerance)
+    return Tolerance(rtol, atol)

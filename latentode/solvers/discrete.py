@@ -304,7 +304,8 @@ class Discrete(torch.autograd.Function):
                 refuse_second_derivative("replay")
             return None, *_solved_again(plan.task, y0, ts, tensors, grad_ys)
         gradients = Gradients(tensors, torch.zeros_like(ts[:, 0]))
-        adj = _Sweep(ctx, grad_ys, gradients).run()
+        with torch.autocast(grad_ys.device.type, enabled=False):  # the field has its own
+            adj = _Sweep(ctx, ts, grad_ys, gradients).run()
         gradients.settle()
         grad_ts = None
         if plan.moving:
@@ -347,12 +348,12 @@ def _solved_again(
 class _Sweep:
     """The steps of a solve, pulled back from the last to the first."""
 
-    def __init__(self, ctx: Any, grad_ys: Tensor, gradients: Gradients) -> None:  # noqa: ANN401
+    def __init__(self, ctx: Any, ts: Tensor, grad_ys: Tensor, gradients: Gradients) -> None:  # noqa: ANN401
         self.plan, self.problem, self.end = ctx.plan, ctx.problem, ctx.end
         self.gradients = gradients
         self.grad_ys = grad_ys
         self.record: Record = ctx.record
-        self.s = self.problem.clock.since_start(ctx.saved_tensors[1])
+        self.s = self.problem.clock.since_start(ts)
         self.evals = ctx.plan.evals_backward
         self.none = torch.zeros_like(grad_ys[:, 0])
         # Cotangents of the state and of the slope where the steps not yet pulled back end.
@@ -388,8 +389,12 @@ class _Sweep:
         reads = Reads(self.problem, steps, self.s, self.grad_ys, None)
         adj, adj_k = self.adj, self.adj_k
         everyone = steps.accepted.all(dim=1).tolist()
+        anyone = steps.accepted.any(dim=1).tolist()
         for n in reversed(range(len(graphs))):
             grad_y, grad_increments = reads.of(n)
+            if not anyone[n]:
+                adj = adj + grad_y
+                continue
             rest, rest_k, h = None, None, steps.dt[n][:, None].to(adj.dtype)
             if not everyone[n]:  # the others stayed where they were
                 took = steps.accepted[n][:, None]

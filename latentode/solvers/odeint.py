@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentode.solvers.adjoint import ADJOINTS, solve_with_adjoint
+from latentode.solvers.adjoint import ADJOINTS, is_transformed, solve_with_adjoint
 from latentode.solvers.control import Tolerance
 from latentode.solvers.dense import Track
 from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
 from latentode.solvers.explicit import Field
 from latentode.solvers.fields import analytic
-from latentode.solvers.loop import Clock, Options, failure
+from latentode.solvers.loop import Clock, Options, failure, start_time
 from latentode.solvers.methods import METHODS
 from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
 from latentode.solvers.solve import Answer, Task, problem_for
@@ -153,6 +153,7 @@ def odeint(
     """
     if not callable(f):
         raise TypeError(f"f must be callable as f(t, y), not {type(f).__name__}.")
+    is_transformed()  # vmap would fail below, and not say why
     layout = layout_of(y0)
     _check_state(y0)
     rows = layout.packed(y0).contiguous()
@@ -192,7 +193,10 @@ def odeint(
     field = _flattened(f, layout, args, rows.dtype)
     stillborn: dict[int, SolverError] = {}
     if options.forgiving:
-        rows, exact, sign, stillborn = _replaced_starts(field, rows, exact, sign, method)
+        clock = Clock(exact[:, 0].detach(), sign, _real(rows.dtype), runs_back)
+        with torch.no_grad():
+            k = field(start_time(clock, options), rows)
+        rows, exact, sign, stillborn = _replaced_starts(k, rows, exact, sign, method)
     clock = Clock(exact[:, 0], sign, _real(rows.dtype), runs_back)
     task = Task(field, METHODS[method], clock, options, stops, jumps)
     evals_backward = torch.zeros_like(sign, dtype=torch.long)
@@ -210,7 +214,7 @@ def odeint(
     return Solution(
         layout.unpacked(ys),
         _stats(answer, evals_backward),
-        _reader(answer.track, clock, rows, layout) if dense else None,
+        _reader(answer.track, clock, rows, layout, list(stillborn)) if dense else None,
         answer.failures,
         tuple(_of_living(found, stillborn, layout) for found in occurrences),
     )
@@ -244,14 +248,13 @@ def _flattened(f: VectorField, layout: Layout, args: tuple[Any, ...], dtype: tor
 
 
 def _replaced_starts(
-    field: Field, y0: Tensor, ts: Tensor, sign: Tensor, name: str
+    k0: Tensor, y0: Tensor, ts: Tensor, sign: Tensor, name: str
 ) -> tuple[Tensor, Tensor, Tensor, dict[int, SolverError]]:
     """Put another sample's start where the field is not finite, and say which samples failed so.
 
     Nothing that is not finite may enter a graph, even masked: its gradient is not zero.
     """
-    with torch.no_grad():
-        bad = ~field(ts[:, 0].to(_real(y0.dtype)), y0).isfinite().all(dim=1)
+    bad = ~k0.isfinite().all(dim=1)
     if not bool(bad.any()):
         return y0, ts, sign, {}
     errors = {
@@ -301,7 +304,9 @@ def _real(dtype: torch.dtype) -> torch.dtype:
     return torch.empty((), dtype=dtype).abs().dtype
 
 
-def _reader(track: Track, clock: Clock, y0: Tensor, layout: Layout) -> DenseSolution:
+def _reader(
+    track: Track, clock: Clock, y0: Tensor, layout: Layout, stillborn: list[int]
+) -> DenseSolution:
     def read(ts: Tensor) -> State:
         if not isinstance(ts, Tensor):
             raise TypeError(f"times must be a Tensor, not {type(ts).__name__}.")
@@ -315,6 +320,10 @@ def _reader(track: Track, clock: Clock, y0: Tensor, layout: Layout) -> DenseSolu
                 f"was solved, {clock.t0.detach()[i]:.6g} to {clock.time(reached).detach()[i]:.6g}."
             )
         ys = track.read(s) if track.pieces else y0[:, None].expand(*s.shape, -1)
+        if stillborn:
+            dead = torch.zeros(len(ys), dtype=torch.bool, device=ys.device)
+            dead[stillborn] = True
+            ys = ys.masked_fill(dead[:, None, None], torch.nan)
         return layout.unpacked(ys)
 
     return read
@@ -342,7 +351,9 @@ def _with_start(ts: Tensor, t0: float | Tensor) -> Tensor:
         raise ValueError(
             f"t0 must be a number or have shape (B,) with B={len(ts)}, not {tuple(start.shape)}."
         )
-    dtype = torch.promote_types(ts.dtype, start.dtype) if start.dim() else ts.dtype
+    # A number takes the dtype of the times, if that can hold it.
+    exact = start.dim() or (start.is_floating_point() and not ts.is_floating_point())
+    dtype = torch.promote_types(ts.dtype, start.dtype) if exact else ts.dtype
     return torch.cat([start.to(dtype).expand(len(ts))[:, None], ts.to(dtype)], dim=1)
 
 

@@ -1,5 +1,6 @@
 """What a solve gives back, and how it fails."""
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,10 @@ class SolverError(RuntimeError):
         super().__init__(message)
         self.sample = sample
         self.t = t
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to pickle it: the base class knows of no arguments by name."""
+        return functools.partial(type(self), sample=self.sample, t=self.t), (str(self),)
 
 
 class Stats(NamedTuple):
