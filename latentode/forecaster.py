@@ -80,7 +80,7 @@ class LatentODEForecaster(BaseEstimator):
         Solver; see `odeint`.
     rtol, atol : float, default=1e-3
         Tolerances of the solver, for a latent state of size 1.
-    adjoint : {"direct", "replay", "backsolve"}, default="direct"
+    adjoint : {"auto", "direct", "replay", "backsolve"}, default="direct"
         How training differentiates the solver; see `odeint`.
     val_fraction : float, default=0.15
         Last part of each series' own time span, held out for early stopping.
@@ -504,6 +504,8 @@ def _check_choices(forecaster: LatentODEForecaster) -> None:
             f"method={forecaster.method} is not one that chooses its own steps: choose one of "
             f"{', '.join(methods)}."
         )
+    if forecaster.adjoint == "none":
+        raise ValueError("adjoint=none gives no gradient to train with: choose adjoint=auto.")
     if forecaster.adjoint not in ADJOINTS:
         raise ValueError(
             f"adjoint={forecaster.adjoint} is not known: choose one of {', '.join(ADJOINTS)}."

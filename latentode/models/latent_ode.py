@@ -62,7 +62,7 @@ class LatentODE(lightning.LightningModule):
         Solver; see `odeint`.
     rtol, atol : float, default=1e-3
         Its tolerances.
-    adjoint : {"direct", "replay", "backsolve"}, default="direct"
+    adjoint : {"auto", "direct", "replay", "backsolve"}, default="direct"
         How to differentiate it.
 
     References

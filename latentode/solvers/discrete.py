@@ -28,8 +28,8 @@ from latentode.solvers.solve import (
     solve_keeping,
 )
 
-# Steps whose cotangents are computed at once.
-_CHUNK = 32
+# Bytes of cotangents that are computed at once, and of how many steps at most.
+_HELD, _MOST_HELD = 2**21, 32
 
 
 class Plan(NamedTuple):
@@ -523,7 +523,9 @@ class Reads:
             number, order = number[is_chosen], order[is_chosen]
         self._order = order
         self._rows = number * self._n_samples + order // s.shape[1]
-        chunks = torch.arange(0, self._n_steps + _CHUNK, _CHUNK, device=s.device)
+        size = (self._n_powers + len(dense[0])) * steps.y0[0].numel() * steps.y0.element_size()
+        self._chunk = min(max(_HELD // max(size, 1), 2), _MOST_HELD)
+        chunks = torch.arange(0, self._n_steps + self._chunk, self._chunk, device=s.device)
         self._bounds = torch.searchsorted(number, chunks).tolist()
         self._held: tuple[int, Tensor, Tensor] | None = None
 
@@ -533,15 +535,15 @@ class Reads:
         The rest are its increments (R, B D), if it is pulled back by hand, or its powers
         (Q, B, D).
         """
-        chunk, place = divmod(n, _CHUNK)
+        chunk, place = divmod(n, self._chunk)
         if self._held is None or self._held[0] != chunk:
             self._held = chunk, *self._of_chunk(chunk)
         return self._held[1][place], self._held[2][place]
 
     def _of_chunk(self, chunk: int) -> tuple[Tensor, Tensor]:
         reads = slice(self._bounds[chunk], self._bounds[chunk + 1])
-        begin = chunk * _CHUNK
-        n_steps = min(_CHUNK, self._n_steps - begin)
+        begin = chunk * self._chunk
+        n_steps = min(self._chunk, self._n_steps - begin)
         order = self._order[reads]
         theta = self._theta.index_select(0, order)[:, None]
         parts = [self._grad_ys.index_select(0, order)]

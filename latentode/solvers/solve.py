@@ -26,9 +26,9 @@ from latentode.solvers.loop import (
 from latentode.solvers.methods import Scheme, tensors_for
 from latentode.solvers.solution import SolverError
 
-# Steps kept before the states asked for within them are read off: a constant, so that the memory
-# of a solve without a graph does not grow with its steps.
-_CHUNK = 64
+# Bytes of steps kept before the states asked for within them are read off: a constant, so that the
+# memory of a solve without a graph does not grow with its steps; and how many steps at most.
+_HELD, _MOST_HELD = 2**21, 64
 
 
 class Task(NamedTuple):
@@ -138,7 +138,8 @@ def solve(
     if isinstance(problem.method, Method) and not problem.options.compiled:
         problem = problem._replace(workspace=workspace_for(problem.method, y0))
     s = problem.clock.since_start(ts)
-    track = Track()
+    track, powers = Track(), 4 * y0.numel() * y0.element_size()
+    chunk = min(max(_HELD // max(powers, 1), 4), _MOST_HELD)
     ys = y0[:, None].expand(*s.shape, -1).clone()
     slopes = k0[:, None].expand_as(ys).clone() if with_slopes else None
     begun = torch.zeros_like(s[:, 0])
@@ -155,7 +156,7 @@ def solve(
     def watch(tried: Tried, after: Position) -> Tensor | None:
         track.add(tried, after)
         stopping = None if observe is None else observe(tried, after)
-        if len(track.pieces) == _CHUNK:
+        if len(track.pieces) == chunk:
             read_off(track.reached())
         return stopping
 
