@@ -193,7 +193,7 @@ def test_samples_do_not_depend_on_their_batch_mates():
 def test_a_resting_sample_rests_even_where_a_slope_is_infinite(field):
     y0 = torch.tensor([[1.0], [0.0]], **DOUBLE)
     t0, dt = torch.tensor([1.0, 0.0], **DOUBLE), torch.tensor([0.1, 0.0], **DOUBLE)
-    y1, k1, powers, (error,), _ = step_from(field, t0, dt, y0)
+    y1, k1, powers, (error,), *_ = step_from(field, t0, dt, y0)
     for x in (y1, k1, powers, error):
         assert not x[..., 1, :].any()
     torch.testing.assert_close(y1[:1], step_from(field, t0[:1], dt[:1], y0[:1]).y1)
