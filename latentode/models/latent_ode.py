@@ -64,6 +64,8 @@ class LatentODE(LatentModel):
     >>> model = LatentODE(encoder, MLPField(8), decoder, adjoint="backsolve")
     """
 
+    path: ODEPath
+
     def __init__(
         self,
         encoder: Encoder,
@@ -106,5 +108,4 @@ class LatentODE(LatentModel):
     @property
     def vector_field(self) -> nn.Module:
         """The vector field dz/dt."""
-        field: nn.Module = self.path.field
-        return field
+        return self.path.field
