@@ -91,7 +91,8 @@ class _Sweep:
         """Carry a = adj (B, D) from times t (B,), with state y (B, D), to t_before (B,)."""
         clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign, runs_back=True)
         size = torch.nn.functional.pad(adj.abs(), (0, 1)).amax(dim=1)
-        size = size.where(size > 0, 1.0)
+        moves = size > 0  # a cotangent of zero stays zero: the sample may rest
+        size = size.where(moves, 1.0)
         both = torch.cat([y, adj / size[:, None]], dim=1)
         # The field is not evaluated before the first time, where it need not exist.
         # A failure of this solve is one of the whole batch: its gradients would be wrong.
@@ -102,7 +103,7 @@ class _Sweep:
         if known is not None and bool((known > 0).all()):
             options, known = options._replace(first_step=known), None
         problem = problem_for(Task(self._field, self.task.tableau, clock, options), both)
-        s_end = clock.since_start(t_before[:, None])[:, 0]
+        s_end = clock.since_start(t_before[:, None])[:, 0].where(moves, 0.0)
         weight = self.task.clock.sign * size
         try:
             k = problem.field(problem.clock.time_for_field(torch.zeros_like(s_end)), both)

@@ -20,6 +20,8 @@ _LOOK_EVERY = 8
 _ROUNDS_A_GRAPH = 2
 # Rejected steps between two looks at whether they have become too short. It takes many to do so.
 _CHECK_EVERY = 8
+# Why a step of a size that was given cannot be taken.
+NOT_FINITE = "the state is not finite there. Take a shorter step_size, or a method with tolerances"
 # Rounds whose counts are kept apart, before they are added up.
 _FOLD_EVERY = 64
 
@@ -420,8 +422,11 @@ def _march(problem: Problem, position: Position, course: Course, observe: Observ
         all_accepted = bool(tried.accepted.all())
         if not all_accepted:
             n_rejections += 1
-            if n_rejections % _CHECK_EVERY == 0 and (failing := _stuck(problem, tried)):
+            is_due = options.step_size is not None or n_rejections % _CHECK_EVERY == 0
+            if is_due and (failing := _stuck(problem, tried)):
+                # The others take the same step again, so that nothing of the failed one is kept.
                 position, ahead = _without(failing, position, failures, options), []
+                tally.add(tried.dt.where(position.dt == 0, 0.0), tried.accepted, tried.step.evals)
                 continue
             if torch.is_grad_enabled() and not bool((finite := _finite(tried)).all()):
                 # Nothing of a step that is not finite may enter the graph, for its gradient,
@@ -491,9 +496,19 @@ def attempt(problem: Problem, before: Position, course: Course) -> Tried:
     step = take_step(problem, before, dt)
     with torch.no_grad():
         if options.step_size is not None:
-            return Tried(before, dt, step, before.ratio, before.ratio <= 1, before.dt)
+            return Tried(before, dt, step, before.ratio, _can_be_taken(problem, step), before.dt)
         ratio = _ratio(problem, before, step)
         return Tried(before, dt, step, ratio, ratio <= 1, _next_dt(problem, before, dt, ratio))
+
+
+def _can_be_taken(problem: Problem, step: Step) -> Tensor:
+    """Say which samples may take a step of a size that was given, (B,)."""
+    finite = torch.ones_like(problem.clock.sign, dtype=torch.bool)
+    if not (problem.options.forgiving or problem.method.is_implicit):
+        return finite  # what overflows is seen at the end
+    for x in (step.y1, step.k1, *step.powers):
+        finite = finite & x.isfinite().all(dim=1)
+    return finite
 
 
 def step_again(problem: Problem, before: Position, dt: Tensor) -> Step:
@@ -643,32 +658,37 @@ def _finite(tried: Tried) -> Tensor:
 
 
 def _stuck(problem: Problem, tried: Tried) -> dict[int, SolverError]:
-    """Say which rejected samples have a next step too small to move them, and why."""
+    """Say which rejected samples have no step to try next that would move them, and why."""
     s, dt = tried.before.s, tried.next_dt
-    moves = (s + dt > s) & (dt > torch.finfo(dt.dtype).tiny)
+    stuck = ~tried.accepted & (tried.dt > 0)
+    if problem.options.step_size is None:
+        moves = (s + dt > s) & (dt > torch.finfo(dt.dtype).tiny)
+        least = problem.options.min_step
+        stuck &= ~(moves & (tried.dt > least)) if least > 0 else ~moves
+    return {
+        sample: failure(_why_stuck(problem, tried, sample), s=s, sample=sample, problem=problem)
+        for sample in stuck.nonzero()[:, 0].tolist()
+    }
+
+
+def _why_stuck(problem: Problem, tried: Tried, sample: int) -> str:
     least = problem.options.min_step
+    if problem.options.step_size is not None:
+        return NOT_FINITE
+    if not bool(tried.ratio[sample].isfinite()):
+        return (
+            "the vector field or the state is not finite there, however short the step. "
+            "Check the field near that time and state"
+        )
     if least > 0:
-        moves &= tried.dt > least
-    stuck = ~tried.accepted & ~moves & (tried.dt > 0)
-    errors = {}
-    for sample in stuck.nonzero()[:, 0].tolist():
-        if not bool(tried.ratio[sample].isfinite()):
-            cause = (
-                "the vector field or the state is not finite there, however short the step. "
-                "Check the field near that time and state"
-            )
-        elif least > 0:
-            cause = (
-                f"a step of min_step={least:g} is not accurate enough. Lower min_step, or "
-                "loosen rtol and atol"
-            )
-        else:
-            cause = (
-                "its steps shrank to nothing, as where a solution grows without bound or jumps. "
-                "Check the field near that time, or loosen rtol and atol"
-            )
-        errors[sample] = failure(cause, s=s, sample=sample, problem=problem)
-    return errors
+        return (
+            f"a step of min_step={least:g} is not accurate enough. Lower min_step, or "
+            "loosen rtol and atol"
+        )
+    return (
+        "its steps shrank to nothing, as where a solution grows without bound or jumps. "
+        "Check the field near that time, or loosen rtol and atol"
+    )
 
 
 def _too_many_steps(

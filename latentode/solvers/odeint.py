@@ -13,7 +13,7 @@ from latentode.solvers.dense import Track
 from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
 from latentode.solvers.explicit import Field
 from latentode.solvers.fields import analytic
-from latentode.solvers.loop import Clock, Options, failure, start_time
+from latentode.solvers.loop import NOT_FINITE, Clock, Options, failure, start_time
 from latentode.solvers.methods import METHODS
 from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
 from latentode.solvers.solve import Answer, Task, problem_for
@@ -517,7 +517,7 @@ def _masked(
 
 def _not_finite(sample: int, s: Tensor, task: Task, ys: Tensor) -> SolverError:
     return failure(
-        "the state is not finite there. Take a shorter step_size, or a method with tolerances",
+        NOT_FINITE,
         s=s,
         sample=sample,
         problem=problem_for(task, ys[:, 0]),
