@@ -20,6 +20,8 @@ _LOOK_EVERY = 8
 _ROUNDS_A_GRAPH = 2
 # Rejected steps between two looks at whether they have become too short. It takes many to do so.
 _CHECK_EVERY = 8
+# Why a sample cannot start.
+NOT_FINITE_AT_START = "the vector field is not finite at the start. Check it there"
 # Why a step of a size that was given cannot be taken.
 NOT_FINITE = "the state is not finite there. Take a shorter step_size, or a method with tolerances"
 # Rounds whose counts are kept apart, before they are added up.
@@ -646,7 +648,7 @@ def _check_start(problem: Problem, s: Tensor, k: Tensor) -> None:
     bad = ~k.isfinite().all(dim=1)
     if bool(bad.any()):
         raise failure(
-            "the vector field is not finite at the start. Check it there",
+            NOT_FINITE_AT_START,
             s=s,
             sample=int(bad.nonzero()[0]),
             problem=problem,

@@ -13,10 +13,11 @@ from latentode.solvers.dense import Track
 from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
 from latentode.solvers.explicit import Field
 from latentode.solvers.fields import analytic
-from latentode.solvers.loop import NOT_FINITE, Clock, Options, failure, start_time
+from latentode.solvers.loop import NOT_FINITE, Clock, Options, failure
 from latentode.solvers.methods import METHODS
 from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
 from latentode.solvers.solve import Answer, Task, problem_for
+from latentode.solvers.starts import Begin, living
 from latentode.solvers.state import Layout, State, layout_of, spread, tensors_of
 
 VectorField = Callable[..., Any]
@@ -190,31 +191,45 @@ def odeint(
     if stops is not None and adjoint == "backsolve":
         raise ValueError("step_ts and jump_ts are not for adjoint=backsolve: use adjoint=direct.")
     runs_back = bool((sign < 0).any())
-    field = _flattened(f, layout, args, rows.dtype)
-    stillborn: dict[int, SolverError] = {}
-    if options.forgiving:
-        clock = Clock(exact[:, 0].detach(), sign, _real(rows.dtype), runs_back)
-        with torch.no_grad():
-            k = field(start_time(clock, options), rows)
-        rows, exact, sign, stillborn = _replaced_starts(k, rows, exact, sign, method)
-    clock = Clock(exact[:, 0], sign, _real(rows.dtype), runs_back)
-    task = Task(field, METHODS[method], clock, options, stops, jumps)
+
+    def task_for(begin: Begin) -> Task:
+        clock = Clock(begin.ts[:, 0], begin.sign, _real(rows.dtype), runs_back)
+        field = _flattened(f, layout, begin.args, rows.dtype)
+        return Task(field, METHODS[method], clock, options, stops, jumps)
+
     evals_backward = torch.zeros_like(sign, dtype=torch.long)
-    how: dict[str, Any] = {"evals_backward": evals_backward, "checkpoint_every": checkpoint_every}
-    occurrences: tuple[Occurrences, ...] = ()
-    if events:
-        flat_events = flattened_events(events, layout, clock.dtype)
-        answer, occurrences = solve_with_events(
-            adjoint, task, rows, exact, flat_events, keep_steps=dense, **how
-        )
-    else:
-        answer = solve_with_adjoint(adjoint, task, rows, exact, keep_steps=dense, **how)
+    how: dict[str, Any] = {
+        "keep_steps": dense,
+        "evals_backward": evals_backward,
+        "checkpoint_every": checkpoint_every,
+    }
+
+    def solved(begin: Begin) -> tuple[Answer, tuple[Occurrences, ...]]:
+        task = task_for(begin)
+        if not events:
+            return solve_with_adjoint(adjoint, task, begin.y0, begin.ts, **how), ()
+        flat_events = flattened_events(events, layout, task.clock.dtype)
+        return solve_with_events(adjoint, task, begin.y0, begin.ts, flat_events, **how)
+
+    begin, stillborn = Begin(rows, exact, sign, tuple(args)), dict[int, SolverError]()
+    try:
+        answer, occurrences = solved(begin)
+    except SolverError:
+        if not options.forgiving:
+            raise
+        # A solve that forgives fails at its start alone, which is so rare that it is looked into
+        # afterwards.
+        begin, stillborn, n_evals = living(begin, task_for)
+        answer, occurrences = solved(begin)
+        evals = answer.counts.evals + 1 + n_evals  # one before it failed
+        answer = answer._replace(counts=answer.counts._replace(evals=evals))
     answer.failures.update(stillborn)
-    ys = _masked(answer, exact, task, stillborn)[:, n_skipped:]
+    task = task_for(begin)
+    ys = _masked(answer, begin.ts, task, stillborn)[:, n_skipped:]
     return Solution(
         layout.unpacked(ys),
         _stats(answer, evals_backward),
-        _reader(answer.track, clock, rows, layout, list(stillborn)) if dense else None,
+        _reader(answer.track, task.clock, begin.y0, layout, list(stillborn)) if dense else None,
         answer.failures,
         tuple(_of_living(found, stillborn, layout) for found in occurrences),
     )
@@ -245,32 +260,6 @@ def _flattened(f: VectorField, layout: Layout, args: tuple[Any, ...], dtype: tor
     if not args:
         flat.analytic = analytic(f)  # type: ignore[attr-defined]
     return flat
-
-
-def _replaced_starts(
-    k0: Tensor, y0: Tensor, ts: Tensor, sign: Tensor, name: str
-) -> tuple[Tensor, Tensor, Tensor, dict[int, SolverError]]:
-    """Put another sample's start where the field is not finite, and say which samples failed so.
-
-    Nothing that is not finite may enter a graph, even masked: its gradient is not zero.
-    """
-    bad = ~k0.isfinite().all(dim=1)
-    if not bool(bad.any()):
-        return y0, ts, sign, {}
-    errors = {
-        i: SolverError(
-            f"{name} cannot solve sample {i} of {len(y0)} past t={float(ts[i, 0]):.6g}: the "
-            "vector field is not finite at the start. Check it there.",
-            sample=i,
-            t=float(ts[i, 0]),
-        )
-        for i in bad.nonzero()[:, 0].tolist()
-    }
-    if bool(bad.all()):
-        raise errors[0]
-    mate = int((~bad).nonzero()[0])
-    mates = torch.arange(len(bad), device=bad.device).masked_fill(bad, mate)
-    return y0[mates], ts[mates], sign[mates], errors
 
 
 def _of_living(
@@ -313,6 +302,7 @@ def _reader(
         s = clock.since_start(_check_shape(ts, len(y0)))
         reached = track.reached() if track.pieces else torch.zeros_like(s[:, 0])
         outside = ~((s >= 0) & (s <= reached[:, None]))
+        outside[stillborn] = False
         if bool(outside.any()):
             i, j = outside.nonzero()[0].tolist()
             raise ValueError(

@@ -667,7 +667,6 @@ class TestMask:
         for x, y in zip(got, gradients_of_sum(alone, y0, rate), strict=True):
             torch.testing.assert_close(x, y, rtol=1e-12, atol=0)
 
-    @pytest.mark.xfail(reason="another sample's state does not make up for an argument of its own")
     def test_a_sample_whose_argument_is_not_a_number_fails_alone(self):
         rates = times(1, math.nan, 2)[:, None]
         solution = odeint(
@@ -676,14 +675,49 @@ class TestMask:
         assert list(solution.failures) == [1]
         assert solution.ys[[0, 2]].isfinite().all()
 
-    def test_a_failed_start_cannot_be_read_densely(self):
+    @pytest.mark.parametrize("adjoint", ADJOINTS)
+    def test_it_does_so_with_the_gradients_of_the_others(self, adjoint):
+        y0, weight = ones(3, 1).requires_grad_(), times(0.5).requires_grad_()
+        rates, shift = times(1, math.nan, 2)[:, None].requires_grad_(), times(0.1)
+        field = lambda t, y, own, shift: -weight * own["rates"] * y + shift
+        options = {"on_failure": "mask", "adjoint": adjoint, **TIGHT}
+        masked = odeint(field, y0, self.ts, args=({"rates": rates}, shift), **options)
+        assert list(masked.failures) == [1]
+        own = {"rates": rates[[0, 2]]}
+        alone = odeint(field, y0[[0, 2]], self.ts, args=(own, shift), **options)
+        got = torch.autograd.grad(masked.ys[[0, 2]].sin().sum(), [y0, weight, rates])
+        for x, y in zip(got, gradients(alone, y0, weight, rates), strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-8, atol=1e-10)
+
+    def test_one_that_only_a_closure_holds_is_named(self):
+        rates = times(1, math.nan, 2)[:, None]
+        with pytest.raises(SolverError, match=r"sample 1 of 3 .* batch axis first, in args"):
+            odeint(lambda t, y: -rates * y, ones(3, 1), self.ts, on_failure="mask")
+
+    @pytest.mark.parametrize("y0", [times(1, 2), times(1, -1)])
+    def test_every_evaluation_is_counted(self, y0):
+        field, seen = recorded(lambda t, y: -y.sqrt())
+        options = {"on_failure": "mask", "adjoint": "none"}
+        stats = odeint(field, y0[:, None], times(0, 0.5), **options).stats
+        assert stats.n_f_evals.max() == len(seen)
+
+    @pytest.mark.parametrize("control", ["per_sample", "joint"])
+    def test_a_failed_start_costs_no_steps(self, control):
+        y0, options = times(1, -1, 2)[:, None], {"control": control, "rtol": 1e-8}
+        field = lambda t, y: -y.sqrt()
+        masked = odeint(field, y0, times(0, 0.5), on_failure="mask", **options)
+        alone = odeint(field, y0[[0, 2]], times(0, 0.5), **options)
+        assert torch.equal(masked.ys[[0, 2]], alone.ys)
+        assert masked.stats.n_steps.tolist() == [
+            alone.stats.n_steps[0], 0, alone.stats.n_steps[1],
+        ]  # fmt: skip
+
+    def test_a_failed_start_is_read_densely_as_nan(self):
         field = lambda t, y: -y.sqrt()
         y0 = times(1, -1)[:, None]
         dense = odeint(field, y0, times(0, 0.5), on_failure="mask", dense=True).dense
-        try:
-            read = dense(times(0.25))
-        except ValueError:
-            return
+        read = dense(times(0.25))
+        assert read[0].isfinite().all()
         assert read[1].isnan().all()
 
     @pytest.mark.parametrize("adjoint", ADJOINTS)
