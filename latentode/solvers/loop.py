@@ -573,13 +573,17 @@ def _ratio(problem: Problem, before: Position, step: Step) -> Tensor:
 def _next_dt(problem: Problem, before: Position, dt: Tensor, ratio: Tensor) -> Tensor:
     options = problem.options
     factor = step_factor(ratio, before.ratio, order=problem.method.error_order)
-    next_dt = dt * factor.to(dt.dtype)
+    size, uncut = dt, before.dt
+    if options.joint:  # what one stop cuts short for one sample is not to part the sizes for good
+        size, uncut = dt.amax(), before.dt.amax()
+    next_dt = size * factor.to(dt.dtype)
     # A step cut short by a stop says nothing against a longer one.
     if dt is not before.dt:
-        next_dt = torch.where((dt < before.dt) & (ratio <= 1), before.dt, next_dt)
-    if options.min_step > 0 or options.max_step < torch.inf:
+        next_dt = torch.where((size < uncut) & (ratio <= 1), uncut, next_dt)
+    is_bounded = options.min_step > 0 or options.max_step < torch.inf
+    if is_bounded:
         next_dt = next_dt.clamp(options.min_step, options.max_step)
-    return next_dt
+    return next_dt.where(dt > 0, 0.0) if is_bounded or options.joint else next_dt
 
 
 def _after(tried: Tried, course: Course, *, all_accepted: bool) -> Position:
