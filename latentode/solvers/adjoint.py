@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from latentode.solvers.backsolve import Backsolve
-from latentode.solvers.captured import bytes_saved, tensors_behind
+from latentode.solvers.captured import bytes_saved, is_looked_at, tensors_behind
 from latentode.solvers.discrete import Discrete, Plan
 from latentode.solvers.explicit import Field
 from latentode.solvers.loop import slope_at_start, start_time
@@ -81,7 +81,7 @@ def solve_with_adjoint(
     if not (tensors or y0.requires_grad or moving):
         with torch.no_grad():
             return solve(task, problem_for(task, y0), y0, first.k.detach(), ts)
-    if adjoint != "backsolve" and any(x._backward_hooks or x.retains_grad for x in tensors):
+    if adjoint != "backsolve" and any(map(is_looked_at, tensors)):
         # Somebody looks at the gradient of a tensor, which is to come there once and whole.
         return solve_keeping(task._replace(clock=moving_clock), y0, ts)
     if adjoint == "backsolve":

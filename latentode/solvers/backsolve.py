@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentode.solvers.captured import StandIns
 from latentode.solvers.control import Tolerance
-from latentode.solvers.explicit import Method
+from latentode.solvers.explicit import Field, Method
 from latentode.solvers.loop import Problem, Tried, course_to, march, start
 from latentode.solvers.solution import SolverError
 from latentode.solvers.solve import (
@@ -62,7 +63,11 @@ class Backsolve(torch.autograd.Function):
         if not bool(grad_ys.isfinite().all()):
             raise FloatingPointError("the gradient of the loss for the states is not finite.")
         ts, ys, *tensors = ctx.saved_tensors
-        sweep = _Sweep(ctx.task, tensors, ctx.evals_backward)
+        stand_ins = StandIns(tensors)
+        task = ctx.task
+        if stand_ins.leaves:
+            task = task._replace(f=_within(stand_ins, task.f))
+        sweep = _Sweep(task, [*tensors, *stand_ins.leaves], ctx.evals_backward)
         grad_ts = torch.zeros_like(ts)
         adj = grad_ys[:, -1]
         for j in range(ts.shape[1] - 1, 0, -1):
@@ -73,7 +78,19 @@ class Backsolve(torch.autograd.Function):
                 f_0 = ctx.task.f(ts[:, 0].to(ctx.task.clock.dtype), ys[:, 0])
                 grad_ts[:, 0] = -inner(adj, f_0)
             adj = adj + grad_ys[:, j - 1]
-        return None, None, None, adj, grad_ts, None, *sweep.gradients
+        # Where torch is not asked, as in a graph of TorchScript, a tensor is used itself.
+        gradients, others = sweep.gradients[: len(tensors)], sweep.gradients[len(tensors) :]
+        for i, other in zip(stand_ins.places, others, strict=True):
+            gradients[i] += other
+        return None, None, None, adj, grad_ts, None, *gradients
+
+
+def _within(stand_ins: StandIns, f: Field) -> Field:
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        with stand_ins:
+            return f(t, y)
+
+    return field
 
 
 class _Sweep:
