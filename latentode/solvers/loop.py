@@ -155,6 +155,11 @@ def is_pulled_by_hand(method: AnyMethod, options: Options) -> bool:
     return not (method.is_implicit or options.has_jumps or options.compiled)
 
 
+def is_iterated(method: AnyMethod) -> bool:
+    """Say whether the stages of a method are solved for by an iteration, which may fail."""
+    return isinstance(method, Method) and method.is_implicit
+
+
 class Course(NamedTuple):
     """Where the samples go.
 
@@ -506,7 +511,7 @@ def attempt(problem: Problem, before: Position, course: Course) -> Tried:
 def _can_be_taken(problem: Problem, step: Step) -> Tensor:
     """Say which samples may take a step of a size that was given, (B,)."""
     finite = torch.ones_like(problem.clock.sign, dtype=torch.bool)
-    if not (problem.options.forgiving or problem.method.is_implicit):
+    if not (problem.options.forgiving or is_iterated(problem.method)):
         return finite  # what overflows is seen at the end
     for x in (step.y1, step.k1, *step.powers):
         finite = finite & x.isfinite().all(dim=1)
@@ -552,11 +557,12 @@ def _step_by(
         return rosenbrock_step(field, method, ts, dt, y, k, sign)
     if not method.is_implicit:
         return explicit_step(field, method, ts, dt, y, k, workspace)
-    tolerance = options.tolerance
-    if options.step_size is not None:  # steps of one size are to be those of the method itself
-        rounding = 1e4 * torch.finfo(y.dtype).eps
-        tolerance = Tolerance(rounding, rounding)
-    return implicit_step(field, method, ts, dt, y, k, tolerance)
+    if options.step_size is None:
+        return implicit_step(field, method, ts, dt, y, k, options.tolerance)
+    # Steps of one size are to be those of the method itself.
+    rounding = 1e4 * torch.finfo(y.dtype).eps
+    tolerance = Tolerance(rounding, rounding)
+    return implicit_step(field, method, ts, dt, y, k, tolerance, can_be_shorter=False)
 
 
 def _ratio(problem: Problem, before: Position, step: Step) -> Tensor:
@@ -679,6 +685,12 @@ def _stuck(problem: Problem, tried: Tried) -> dict[int, SolverError]:
 
 def _why_stuck(problem: Problem, tried: Tried, sample: int) -> str:
     least = problem.options.min_step
+    if problem.options.step_size is not None and is_iterated(problem.method):
+        return (
+            f"Newton's method finds no solution for a step of step_size={tried.dt[sample]:.6g}, "
+            "which is too long for it. Take a shorter step_size, or leave it out, so that the "
+            "tolerances choose"
+        )
     if problem.options.step_size is not None:
         return NOT_FINITE
     if not bool(tried.ratio[sample].isfinite()):
