@@ -154,6 +154,7 @@ def odeint(
     """
     if not callable(f):
         raise TypeError(f"f must be callable as f(t, y), not {type(f).__name__}.")
+    _check_args(args)
     is_transformed()  # vmap would fail below, and not say why
     layout = layout_of(y0)
     _check_state(y0)
@@ -317,6 +318,16 @@ def _reader(
         return layout.unpacked(ys)
 
     return read
+
+
+def _check_args(args: object) -> None:
+    if isinstance(args, Tensor):
+        raise TypeError("args must be a tuple, not a Tensor: write args=(tensor,).")
+    if not isinstance(args, tuple | list):
+        raise TypeError(
+            f"args must be a tuple of further arguments of f, not {type(args).__name__}: write "
+            "args=(argument,)."
+        )
 
 
 def _check_state(y0: State) -> None:

@@ -120,6 +120,12 @@ class TestArgs:
         ys = odeint(lambda t, y, rate, name: -rate * y, ones(1, 1), times(0, 1), args=(2, "a")).ys
         assert ys[0, 1, 0].item() == pytest.approx(math.exp(-2), rel=1e-3)
 
+    @pytest.mark.parametrize("args", [ones(2), ones(2, 3), {"rate": 2}, 2.0, "rate"])
+    def test_one_that_is_not_in_a_tuple_is_refused(self, args):
+        words = r"write args=\((tensor|argument),\)"
+        with pytest.raises(TypeError, match=words):
+            odeint(lambda t, y, *rates: -y, ones(2, 1), times(0, 1), args=args)
+
 
 class TestStart:
     """A time of the start apart from the times asked for."""
