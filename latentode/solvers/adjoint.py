@@ -76,7 +76,7 @@ def solve_with_adjoint(
     clock = task.clock._replace(t0=task.clock.t0.detach())
     task = task._replace(clock=clock, f=_as_precise_as_now(task.f, y0))
     field, moving = problem_for(task, y0).field, ts.requires_grad
-    first = evaluate(field, start_time(clock, task.options), y0, moving=moving)
+    first = evaluate(field, start_time(clock), y0, moving=moving)
     tensors = tensors_behind(task.f, first)
     if not (tensors or y0.requires_grad or moving):
         with torch.no_grad():

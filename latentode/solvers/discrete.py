@@ -488,7 +488,7 @@ class _Sweep:
             problem = problem._replace(clock=clock)
             # Where the field may have jumped, the slope is what it is after the jump.
             leaf = (y if steps.k0 is None else steps.k0[n]).detach().requires_grad_()
-            k = problem.field(clock.time_after(s0), y) if steps.k0 is None else leaf
+            k = problem.field(clock.time_from(s0, s0), y) if steps.k0 is None else leaf
             streak = None if steps.streak is None else steps.streak[n]
             before = Position(s0, y, k, dt, torch.ones_like(s0), streak)
             step = step_again(problem, before, dt)

@@ -297,7 +297,7 @@ def _searched(
     task = task._replace(clock=task.clock._replace(t0=task.clock.t0.detach()))
     problem, depends = problem_for(task, y0), False
     if has_gradients:
-        first = evaluate(problem.field, start_time(task.clock, task.options), y0, moving=False)
+        first = evaluate(problem.field, start_time(task.clock), y0, moving=False)
         used = tensors_behind(task.f, first)
         depends = y0.requires_grad or ts.requires_grad or bool(used)
         k0 = first.k.detach()

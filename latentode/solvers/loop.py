@@ -28,6 +28,28 @@ NOT_FINITE = "the state is not finite there. Take a shorter step_size, or a meth
 _FOLD_EVERY = 64
 
 
+class Sides(NamedTuple):
+    """The times between the jumps of a field, as it is given them: not those of the jumps.
+
+    Attributes
+    ----------
+    s : Tensor of shape (B, J)
+        Times since the start of each sample at which the field jumps, in order.
+    begin, end : Tensor of shape (B, J + 1)
+        First and last time before the first jump, between the first and the second, and so on, in
+        the direction of the sample.
+    """
+
+    s: Tensor
+    begin: Tensor
+    end: Tensor
+
+    def around(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the first and the last time (B,) on the side on which a step from s (B,) lies."""
+        side = torch.searchsorted(self.s, s[:, None], right=True)
+        return self.begin.gather(1, side)[:, 0], self.end.gather(1, side)[:, 0]
+
+
 class Clock(NamedTuple):
     """Time as the user counts it, from time since the start of each sample.
 
@@ -43,12 +65,15 @@ class Clock(NamedTuple):
         Type of the times that a field is given.
     runs_back : bool
         Whether time runs backward for some samples.
+    sides : Sides or None
+        What lies between the jumps of the field, if it has any.
     """
 
     t0: Tensor
     sign: Tensor
     dtype: torch.dtype
     runs_back: bool
+    sides: Sides | None = None
 
     def time(self, s: Tensor) -> Tensor:
         """Give the time at s (..., B) after the start."""
@@ -58,26 +83,21 @@ class Clock(NamedTuple):
         """Give the same as a field is given it."""
         return self.time(s).to(self.dtype)
 
+    def time_from(self, s: Tensor, later: Tensor) -> Tensor:
+        """Give the time at ``later`` (..., B) as a field is given it.
+
+        That is on the side of all jumps on which a step from s (B,) lies, and at no jump.
+        """
+        t = self.time_for_field(later)
+        if self.sides is None:
+            return t
+        begin, end = self.sides.around(s)
+        low, high = torch.minimum(begin, end), torch.maximum(begin, end)
+        return t + (t.detach().clamp(low, high) - t.detach())
+
     def stage_times(self, s: Tensor, dt: Tensor, c: Tensor) -> Tensor:
         """Give the times (S, B) of the stages of a step from s, of size dt, as the field."""
-        return self.time(torch.addcmul(s, c[:, None], dt)).to(self.dtype)
-
-    def time_after(self, s: Tensor) -> Tensor:
-        """Give the next time after s (B,) as a field is given it."""
-        t = self.time_for_field(s)
-        shift = torch.nextafter(t.detach(), t.detach() + self.sign.to(t.dtype)) - t.detach()
-        return t + shift
-
-    def inner_times(self, s: Tensor, dt: Tensor, c: Tensor) -> Tensor:
-        """Give the same, but on the inner side of the ends of the step."""
-        ends = self.time_for_field(torch.stack([s, s + dt])).detach()
-        begin, end = torch.nextafter(ends, ends.flip(0))
-        rests = ends[0] == ends[1]
-        after = self.time_after(s).detach()
-        begin, end = torch.where(rests, after, begin), torch.where(rests, after, end)
-        low, high = torch.minimum(begin, end), torch.maximum(begin, end)
-        times = self.stage_times(s, dt, c)
-        return times + (times.detach().clamp(low, high) - times.detach())
+        return self.time_from(s, torch.addcmul(s, c[:, None], dt))
 
     def since_start(self, ts: Tensor) -> Tensor:
         """Give how long after the start times (B, T) are."""
@@ -107,8 +127,7 @@ class Options(NamedTuple):
     forgiving : bool
         Whether a sample that fails rests, and the others go on; otherwise it raises.
     has_jumps : bool
-        Whether the field may jump between two steps: then it is evaluated on the inner side of
-        both ends of a step, and anew at its start.
+        Whether the field may jump between two steps: then it is evaluated anew after a jump.
     compiled : bool
         Whether to compile a round of steps to one graph.
     """
@@ -148,6 +167,16 @@ class Problem(NamedTuple):
     clock: Clock
     options: Options
     workspace: Workspace | None
+
+
+def sides_of(clock: Clock, jump_ts: Tensor) -> Sides:
+    """Give the times between those at which the field jumps (B, J)."""
+    s = clock._replace(t0=clock.t0.detach()).since_start(jump_ts)
+    s, order = s.sort(dim=1)
+    at = jump_ts.gather(1, order).to(clock.dtype)
+    ahead = (clock.sign * torch.inf).to(clock.dtype)[:, None]
+    before, after = torch.nextafter(at, -ahead), torch.nextafter(at, ahead)
+    return Sides(s, torch.cat([-ahead, after], dim=1), torch.cat([before, ahead], dim=1))
 
 
 def is_pulled_by_hand(method: AnyMethod, options: Options) -> bool:
@@ -319,13 +348,13 @@ class _Tally:
 
 def slope_at_start(problem: Problem, y0: Tensor) -> Tensor:
     """Evaluate the field at the start, with state y0 (B, D)."""
-    return problem.field(start_time(problem.clock, problem.options), y0)
+    return problem.field(start_time(problem.clock), y0)
 
 
-def start_time(clock: Clock, options: Options) -> Tensor:
+def start_time(clock: Clock) -> Tensor:
     """Give the time (B,) at which the field is evaluated at the start."""
     s = torch.zeros_like(clock.sign)
-    return clock.time_after(s) if options.has_jumps else clock.time_for_field(s)
+    return clock.time_from(s, s)
 
 
 def start(problem: Problem, s_end: Tensor, y: Tensor, k: Tensor) -> tuple[Position, Counts]:
@@ -345,7 +374,7 @@ def start(problem: Problem, s_end: Tensor, y: Tensor, k: Tensor) -> tuple[Positi
         y, k = y.detach(), k.detach()
         with torch.no_grad():
             dt = first_step(
-                lambda later, y: field(clock.time_for_field(later), y),
+                lambda later, y: field(clock.time_from(s, later), y),
                 s,
                 y,
                 k,
@@ -550,8 +579,7 @@ def _step_by(
     method: Method | RosenbrockMethod, problem: Problem, before: Position, dt: Tensor
 ) -> Step:
     field, _, clock, options, workspace = problem
-    times = clock.inner_times if options.has_jumps else clock.stage_times
-    ts, y, k = times(before.s, dt, method.c), before.y, before.k
+    ts, y, k = clock.stage_times(before.s, dt, method.c), before.y, before.k
     if isinstance(method, RosenbrockMethod):
         sign = clock.sign.to(y.abs().dtype) if clock.runs_back else None
         return rosenbrock_step(field, method, ts, dt, y, k, sign)
@@ -627,14 +655,14 @@ def _past_jumps(
     """Evaluate the field anew where it jumps, for the samples that have just come there."""
     there = course.at_jump(position.s) & (position.s > tried.before.s)
     if bool(there.any()):
-        k = problem.field(problem.clock.time_after(position.s), position.y)
+        k = problem.field(problem.clock.time_from(position.s, position.s), position.y)
         y, t0 = position.y, problem.clock.t0
         if t0.requires_grad:
             # The jump stays where it is when the start moves: what lies between is solved with
             # the slope before it instead of the slope after it.
             moved = (problem.clock.sign * (t0.detach() - t0)).where(there, 0.0)
             y = y + (position.k - k) * moved[:, None].to(k.dtype)
-            k = problem.field(problem.clock.time_after(position.s), y)
+            k = problem.field(problem.clock.time_from(position.s, position.s), y)
         position = position._replace(y=y, k=torch.where(there[:, None], k, position.k))
     return position, there
 

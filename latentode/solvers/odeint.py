@@ -13,7 +13,7 @@ from latentode.solvers.dense import Track
 from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
 from latentode.solvers.explicit import Field
 from latentode.solvers.fields import analytic
-from latentode.solvers.loop import NOT_FINITE, Clock, Options, failure
+from latentode.solvers.loop import NOT_FINITE, Clock, Options, failure, sides_of
 from latentode.solvers.methods import METHODS
 from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
 from latentode.solvers.solve import Answer, Task, problem_for
@@ -175,7 +175,7 @@ def odeint(
     # Steps are summed up in float64 where there is one: a state may be coarse, its time is not.
     exact = ts.to(torch.float32 if rows.device.type == "mps" else torch.float64)
     sign = torch.where(exact[:, -1] < exact[:, 0], -1.0, 1.0).to(exact).detach()
-    stops, jumps = _stops(step_ts, jump_ts, exact)
+    stops, jumps = _stops(step_ts, jump_ts, exact, adjoint)
     options = Options(
         tolerance=_tolerance(rtol, atol, layout, rows),
         step_size=_step_sizes("step_size", step_size, sign),
@@ -186,17 +186,18 @@ def odeint(
         clip_end=clip_end,
         joint=control == "joint",
         forgiving=on_failure == "mask",
-        has_jumps=jumps is not None and bool(jumps.any()),
+        has_jumps=bool(jumps.any()),
         compiled=compile,
     )
-    if stops is not None and adjoint == "backsolve":
-        raise ValueError("step_ts and jump_ts are not for adjoint=backsolve: use adjoint=direct.")
     runs_back = bool((sign < 0).any())
 
     def task_for(begin: Begin) -> Task:
         clock = Clock(begin.ts[:, 0], begin.sign, _real(rows.dtype), runs_back)
+        if options.has_jumps:
+            clock = _with_jumps(clock, begin.ts, stops, jumps)
         field = _flattened(f, layout, begin.args, rows.dtype)
-        return Task(field, METHODS[method], clock, options, stops, jumps)
+        on_the_way = (stops, jumps) if len(jumps) else (None, None)
+        return Task(field, METHODS[method], clock, options, *on_the_way)
 
     evals_backward = torch.zeros_like(sign, dtype=torch.long)
     how: dict[str, Any] = {
@@ -359,10 +360,11 @@ def _with_start(ts: Tensor, t0: float | Tensor) -> Tensor:
 
 
 def _stops(
-    step_ts: Tensor | None, jump_ts: Tensor | None, exact: Tensor
-) -> tuple[Tensor | None, Tensor | None]:
+    step_ts: Tensor | None, jump_ts: Tensor | None, exact: Tensor, adjoint: str
+) -> tuple[Tensor, Tensor]:
     """Give where steps end as times (B, J), and at which of them (J,) the field jumps."""
-    stops, jumps = [], []
+    stops = [exact.detach()[:, :0]]
+    jumps = [torch.zeros(0, dtype=torch.bool, device=exact.device)]
     for name, given in (("step_ts", step_ts), ("jump_ts", jump_ts)):
         if given is None:
             continue
@@ -371,11 +373,31 @@ def _stops(
             continue
         if not bool(times.isfinite().all()):
             raise ValueError(f"{name} must be finite.")
+        if adjoint == "backsolve":
+            raise ValueError(f"{name} is not for adjoint=backsolve: use adjoint=direct.")
         stops.append(times.to(exact.dtype).detach())
         jumps.append(torch.full((times.shape[1],), name == "jump_ts", device=exact.device))
-    if not stops:
-        return None, None
     return torch.cat(stops, dim=1), torch.cat(jumps)
+
+
+def _with_jumps(clock: Clock, ts: Tensor, stops: Tensor, jumps: Tensor) -> Clock:
+    """Tell the clock of the jumps, and check that a field has times between any two of them."""
+    sides = sides_of(clock, stops[:, jumps])
+    s, begin, end = sides
+    s_end = clock.since_start(ts.detach())[:, -1:]
+    is_passed = (s[:, :-1] < s[:, 1:]) & (s[:, :-1] < s_end) & (s[:, 1:] > 0)
+    first, last = begin[:, 1:-1], end[:, 1:-1]
+    bad = is_passed & ((last - first) * clock.sign[:, None] < 0)
+    if bool(bad.any()):
+        i, j = bad.nonzero()[0].tolist()
+        one, two = (float(clock.time(s[:, n])[i].detach()) for n in (j, j + 1))
+        apart = float((first - end[:, :-2])[i, j].abs()) / 2
+        raise ValueError(
+            f"jump_ts holds {one:.16g} and {two:.16g} for sample {i}, between which f has no "
+            f"time: it is given times in the precision of the state, which are {apart:g} apart "
+            "there. Make y0 float64, or subtract the first time of each sample from all its times."
+        )
+    return clock._replace(sides=sides)
 
 
 def _check_times(ts: Tensor, y0: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def living(begin: Begin, task_for: Callable[[Begin], Task]) -> Living:
 def _slope(task: Task, begin: Begin) -> Tensor:
     clock = task.clock._replace(t0=task.clock.t0.detach())
     with torch.no_grad():
-        return task.f(start_time(clock, task.options), begin.y0)
+        return task.f(start_time(clock), begin.y0)
 
 
 def _is_finite(k: Tensor) -> Tensor:

@@ -468,6 +468,35 @@ class TestJumps:
         assert stats.n_steps == 10
         assert not (torch.cat(seen) == 0.8).any()
 
+    @pytest.mark.parametrize("adjoint", ["none", "direct", "replay"])
+    @pytest.mark.parametrize("direction", [1.0, -1.0])
+    @pytest.mark.parametrize("options", [{}, {"method": "rk4", "step_size": 0.7}, {"rtol": 1e-7}])
+    def test_it_is_seen_where_the_times_of_the_field_are_far_apart(
+        self, adjoint, direction, options
+    ):
+        """Seconds since 1970 are 128 apart in the float32 of the state."""
+        epoch, at = 1.7e9, 1.7e9 + direction * 6
+        field, seen = recorded(grow_then_shrink(0.7, 0.4, torch.tensor([at], **DOUBLE), direction))
+        ts = epoch + direction * times(0, 3, 10)
+        y0 = torch.ones(2, 1).requires_grad_()
+        jumps = torch.tensor([at], **DOUBLE)
+        ys = odeint(field, y0, ts, jump_ts=jumps, adjoint=adjoint, **options).ys
+        exact = torch.exp(torch.tensor([0.0, 0.7 * 3, 0.7 * 6 - 0.4 * 4])).expand(2, 3)
+        torch.testing.assert_close(ys[..., 0].detach(), exact, rtol=3e-3, atol=0)
+        assert not (torch.cat(seen) == jumps.float()).any()
+        if adjoint != "none":
+            (gradient,) = torch.autograd.grad(ys[:, 2].sum(), y0)
+            torch.testing.assert_close(gradient[:, 0], exact[:, 2], rtol=3e-3, atol=0)
+
+    def test_two_between_which_the_field_has_no_time_are_refused(self):
+        ts, jumps = 1.7e9 + times(0, 1000), 1.7e9 + times(400, 450, 800)
+        slow = lambda t, y: -y / 1000
+        with pytest.raises(ValueError, match=r"1700000400 and 1700000450 .* 128 .*subtract"):
+            odeint(slow, torch.ones(1, 1), ts, jump_ts=jumps)
+        odeint(slow, ones(1, 1), ts, jump_ts=jumps)
+        # What is outside of the times asked for does not matter.
+        odeint(slow, torch.ones(1, 1), ts, jump_ts=ts[0] - times(50, 100))
+
 
 class TestJointControl:
     """Steps of one size for the whole batch."""
