@@ -7,8 +7,10 @@ from torch import Tensor
 
 from latentode.solvers.captured import StandIns
 from latentode.solvers.control import Tolerance
+from latentode.solvers.course import Tried, course_to
 from latentode.solvers.explicit import Field, Method
-from latentode.solvers.loop import Problem, Tried, course_to, march, start
+from latentode.solvers.loop import march, start
+from latentode.solvers.problem import Problem
 from latentode.solvers.solution import SolverError
 from latentode.solvers.solve import (
     Answer,

@@ -6,17 +6,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from latentode.solvers.attempt import step_again, take_step
+from latentode.solvers.course import Position, Tried
 from latentode.solvers.dense import piece_at
 from latentode.solvers.explicit import Method, Step, workspace_for
-from latentode.solvers.loop import (
-    Position,
-    Problem,
-    Tried,
-    is_pulled_by_hand,
-    step_again,
-    take_step,
-)
 from latentode.solvers.methods import Switching
+from latentode.solvers.problem import Problem, is_pulled_by_hand
 from latentode.solvers.pullback import Evaluation, Gradients, evaluator, pull_step
 from latentode.solvers.solve import (
     Answer,

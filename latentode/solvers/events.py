@@ -9,16 +9,12 @@ from torch import Tensor
 
 from latentode.solvers.adjoint import is_transformed, solve_with_adjoint
 from latentode.solvers.captured import tensors_behind
+from latentode.solvers.clock import Clock, start_time
+from latentode.solvers.course import Position, Tried
 from latentode.solvers.dense import Piece, polynomial
-from latentode.solvers.loop import (
-    Clock,
-    Position,
-    Problem,
-    Tried,
-    failure,
-    slope_at_start,
-    start_time,
-)
+from latentode.solvers.failure import failure
+from latentode.solvers.loop import slope_at_start
+from latentode.solvers.problem import Problem
 from latentode.solvers.pullback import evaluate, product
 from latentode.solvers.solution import SolverError
 from latentode.solvers.solve import Answer, Task, inner, problem_for, solve

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from latentode.solvers.adjoint import ADJOINTS, is_transformed, solve_with_adjoint
+from latentode.solvers.clock import Clock, sides_of
 from latentode.solvers.control import Tolerance
 from latentode.solvers.dense import Track
 from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
 from latentode.solvers.explicit import Field
+from latentode.solvers.failure import NOT_FINITE, failure
 from latentode.solvers.fields import analytic
-from latentode.solvers.loop import NOT_FINITE, Clock, Options, failure, sides_of
 from latentode.solvers.methods import METHODS
+from latentode.solvers.problem import Options
 from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
 from latentode.solvers.solve import Answer, Task, problem_for
 from latentode.solvers.starts import Begin, living

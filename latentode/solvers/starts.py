@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latentode.solvers.loop import NOT_FINITE_AT_START, failure, start_time
+from latentode.solvers.clock import start_time
+from latentode.solvers.failure import NOT_FINITE_AT_START, failure
 from latentode.solvers.solution import SolverError
 from latentode.solvers.solve import Task, problem_for
 
