@@ -9,10 +9,11 @@ from torch.autograd import forward_ad
 from latentode.solvers.backsolve import Backsolve
 from latentode.solvers.captured import bytes_saved, is_looked_at, tensors_behind
 from latentode.solvers.clock import start_time
-from latentode.solvers.discrete import Discrete, Plan
+from latentode.solvers.discrete import Discrete
 from latentode.solvers.explicit import Field
 from latentode.solvers.loop import slope_at_start
 from latentode.solvers.pullback import evaluate
+from latentode.solvers.record import Plan
 from latentode.solvers.solve import (
     Answer,
     Task,

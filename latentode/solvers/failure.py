@@ -81,6 +81,7 @@ def _why_stuck(problem: Problem, tried: Tried, sample: int) -> str:
 
 
 def too_many_steps(problem: Problem, position: Position, course: Course) -> dict[int, SolverError]:
+    """Say which samples have not arrived after as many steps as are allowed."""
     errors, late = {}, position.dt > 0
     for sample in late.nonzero()[:, 0].tolist():
         end = float(problem.clock.time(course.s_end)[sample].detach())
