@@ -11,7 +11,8 @@ from latentode.solvers.adjoint import ADJOINTS, is_transformed, solve_with_adjoi
 from latentode.solvers.clock import Clock, sides_of
 from latentode.solvers.control import Tolerance
 from latentode.solvers.dense import Track
-from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
+from latentode.solvers.eventful import solve_with_events
+from latentode.solvers.events import Event, Occurrences, flattened_events
 from latentode.solvers.explicit import Field
 from latentode.solvers.failure import NOT_FINITE, failure
 from latentode.solvers.fields import analytic

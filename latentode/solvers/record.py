@@ -11,10 +11,7 @@ from latentode.solvers.course import Position, Tried
 from latentode.solvers.explicit import Method, workspace_for
 from latentode.solvers.problem import Problem, is_pulled_by_hand
 from latentode.solvers.pullback import Evaluation, evaluator
-from latentode.solvers.solve import (
-    Answer,
-    Task,
-)
+from latentode.solvers.solve import Answer, Task
 
 
 class Plan(NamedTuple):
