@@ -23,7 +23,8 @@ class ODEPath(nn.Module):
     Parameters
     ----------
     field : Module
-        dz/dt as a function of t (B,) and z (B, L).
+        dz/dt as a function of t (B,) and z (B, L). If it has a method ``prepared``, that gives
+        the function to solve with, anew for each solve.
     method : str, default="tsit5"
         Solver; see `odeint`.
     rtol, atol : float, default=1e-3
@@ -69,17 +70,22 @@ class ODEPath(nn.Module):
         is_later = since >= 0
         if bool(is_later.all()) or not bool(is_later.any()):
             return self._solved(z0, t0, since)
-        # Both directions at once: each sample of the batch runs in its own.
-        later, earlier = since.clamp(min=0), since.clamp(max=0)
-        both = self._solved(torch.cat([z0, z0]), torch.cat([t0, t0]), torch.cat([later, earlier]))
-        forward, backward = both.chunk(2)
+        # Both directions at once: a sample that is asked for both stands there twice.
+        looks_back = (~is_later).any(dim=1).nonzero()[:, 0]
+        times = torch.cat([since.clamp(min=0), since[looks_back].clamp(max=0)])
+        start = torch.cat([z0, z0[looks_back]]), torch.cat([t0, t0[looks_back]])
+        forward, backward = self._solved(*start, times).split([len(z0), len(looks_back)])
+        backward = forward.index_copy(0, looks_back, backward)
         return torch.where(is_later[..., None], forward, backward)
 
     def _solved(self, z0: Tensor, t0: Tensor, since: Tensor) -> Tensor:
         """Solve away from t0, all times on one side of it."""
         order = since.abs().argsort(dim=1, stable=True)
         ordered = torch.cat([t0[:, None], t0[:, None] + since.gather(1, order)], dim=1)
-        zs = self.solve(self.field, z0, ordered).ys[:, 1:]
+        # What does not change between the steps is computed once for all of them.
+        prepared = getattr(self.field, "prepared", None)
+        field = self.field if prepared is None else prepared()
+        zs = self.solve(field, z0, ordered).ys[:, 1:]
         return zs.gather(1, order.argsort(dim=1)[..., None].expand_as(zs))
 
 

@@ -1,10 +1,14 @@
 """Neural vector fields dz/dt = f(t, z)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+
+
+Field = Callable[[Tensor, Tensor], Tensor]
 
 
 class MLPField(nn.Module):
@@ -44,8 +48,16 @@ class MLPField(nn.Module):
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Give dz/dt of shape (B, L) at states z (B, L); times t (B,) are not used."""
-        drive = torch.tanh(self.outer(self.inner(z)))
-        return self.speed * (drive - softplus(self.damping) * z)
+        return self.prepared()(t, z)
+
+    def prepared(self) -> Field:
+        """Give the field as a function, with all that is the same in every evaluation at hand."""
+        rate, speed = -self.speed * softplus(self.damping), self.speed
+
+        def field(t: Tensor, z: Tensor) -> Tensor:
+            return torch.add(rate * z, torch.tanh(self.outer(self.inner(z))), alpha=speed)
+
+        return field
 
 
 class GatedField(nn.Module):
@@ -145,10 +157,18 @@ class OscillatorField(nn.Module):
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Give dz/dt of shape (B, L) at states z (B, L); times t (B,) are not used."""
-        omega, rate = 2 * math.pi * self.frequency, softplus(self.damping)
-        a, b = z.chunk(2, dim=-1)
-        turning = torch.cat([omega * b - rate * a, -omega * a - rate * b], dim=-1)
-        return turning + self.speed * self.outer(self.inner(z))
+        return self.prepared()(t, z)
+
+    def prepared(self) -> Field:
+        """Give the field as a function, with all that is the same in every evaluation at hand."""
+        omega, rate = torch.diag(2 * math.pi * self.frequency), torch.diag(-softplus(self.damping))
+        turning = torch.cat([torch.cat([rate, -omega]), torch.cat([omega, rate])], dim=1).mT
+        weight, bias = self.speed * self.outer.weight.mT, self.speed * self.outer.bias
+
+        def field(t: Tensor, z: Tensor) -> Tensor:
+            return torch.addmm(torch.addmm(bias, z, turning), self.inner(z), weight)
+
+        return field
 
 
 def _hidden(width: int, hidden_size: int, n_hidden: int) -> nn.Sequential:
