@@ -125,3 +125,12 @@ def _some_of_each(
 def _first_of_each(frame: DataFrame, allowed: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
     count = DataFrame({"series": frame["series"], "allowed": allowed}).groupby("series").cumsum()
     return allowed & (count["allowed"].to_numpy() <= n)
+
+
+def frame_of(values: Array, times: Array, features: Sequence[str]) -> DataFrame:
+    """Give the table of values of shape (B, T, D) at times of shape (T,), shared, or (B, T)."""
+    n_series, n_times, _ = values.shape
+    frame = DataFrame(values.reshape(n_series * n_times, -1), columns=list(features))
+    frame.insert(0, "series", np.repeat(np.arange(n_series), n_times))
+    frame.insert(1, "time", np.broadcast_to(times, (n_series, n_times)).ravel())
+    return frame
