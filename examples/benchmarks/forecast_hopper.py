@@ -54,7 +54,10 @@ def task_of(name: str, runs: NDArray[np.float32], cut: Cut) -> Task:
 
 def metrics(prediction: Array, part: Part) -> dict[str, float]:
     losses = squared_error(prediction, values_of(part.asked, FEATURES))
-    return {"MSE": micro(losses), "hidden MSE": micro(losses[part.hidden])}
+    measures = {"MSE": micro(losses)}
+    if not part.hidden.all():
+        measures["hidden MSE"] = micro(losses[part.hidden])
+    return measures
 
 
 def scaled_runs(cache: Path | None) -> NDArray[np.float32]:
