@@ -12,6 +12,7 @@ import pandas as pd
 from forecast_summaries import Context, Summaries, context_of, decayed_totals, summarise
 from forecast_tasks import Array, Part, Task, part_of, values_of
 from numpy.typing import NDArray
+from scipy.interpolate import Akima1DInterpolator
 
 Predictor = Callable[[Part], Array]
 
@@ -200,30 +201,46 @@ def _errors_of(context: Context, asked: tuple[Array, Array], mean: Array, rate: 
     return np.array(errors)
 
 
+Curve = Callable[[Array, Array, Array], Array]
+
+
 def linear_interpolation(task: Task) -> Predictor:
-    """Interpolate between the nearest values on either side; beyond the last, give the last."""
+    """Interpolate between the nearest values on either side; past the ends, give the end."""
+    return _interpolation(task, np.interp)
+
+
+def akima_interpolation(task: Task) -> Predictor:
+    """Interpolate smoothly, without overshooting much; past the ends, give the end.
+
+    Akima (1970), A new method of interpolation and smooth curve fitting based on local procedures.
+    """
+    return _interpolation(task, _akima)
+
+
+def _akima(at: Array, times: Array, values: Array) -> Array:
+    if len(times) < 2:
+        return np.full(len(at), values[0])
+    return Akima1DInterpolator(times, values)(np.clip(at, times[0], times[-1]))
+
+
+def _interpolation(task: Task, curve: Curve) -> Predictor:
     mean = means_asked(task)
 
     def predict(part: Part) -> Array:
         known = known_of(task, part)
+        context = known.context
         out = np.tile(mean, (len(part.asked), 1))
         order = np.argsort(known.row_series, kind="stable")
-        bounds = np.searchsorted(known.row_series[order], np.arange(known.context.n_series + 1))
-        for series, (start, end) in zip(known.context.has_rows, known.context.row_of, strict=True):
+        bounds = np.searchsorted(known.row_series[order], np.arange(context.n_series + 1))
+        for series, (start, end) in zip(context.has_rows, context.row_of, strict=True):
             rows = order[bounds[series] : bounds[series + 1]]
-            times, values = -known.context.age[start:end], known.context.values[start:end]
-            _interpolate(known.lead[rows], times, values, out, rows)
+            times, values = -context.age[start:end], context.values[start:end]
+            for column in np.flatnonzero(np.isfinite(values).any(axis=0)):
+                found = np.isfinite(values[:, column])
+                out[rows, column] = curve(known.lead[rows], times[found], values[found, column])
         return out
 
     return predict
-
-
-def _interpolate(
-    at: Array, times: Array, values: Array, out: Array, rows: NDArray[np.int64]
-) -> None:
-    for column, measured in enumerate(np.isfinite(values).T):
-        if measured.any():
-            out[rows, column] = np.interp(at, times[measured], values[measured, column])
 
 
 class Gaussian(NamedTuple):
@@ -258,6 +275,7 @@ INTERPOLATION_RULES: dict[str, Callable[[Task], Predictor]] = {
     "training mean": training_mean,
     "series mean": series_mean,
     "linear interpolation": linear_interpolation,
+    "Akima interpolation": akima_interpolation,
 }
 
 

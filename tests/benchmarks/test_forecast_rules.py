@@ -6,6 +6,7 @@ import pytest
 from forecast_rules import (
     INTERPOLATION_RULES,
     RULES,
+    akima_interpolation,
     decayed_mean,
     gaussian,
     last_value,
@@ -49,9 +50,10 @@ def test_the_shrunk_mean_lies_between_series_mean_and_training_mean(flat):
     np.testing.assert_allclose(shrunk[:, 0], (5 * own[:, 0] + 2 * mean[:, 0]) / 7)
 
 
-def test_lines_are_interpolated_exactly_between_rows_that_were_read(lines):
+@pytest.mark.parametrize("rule", [linear_interpolation, akima_interpolation])
+def test_lines_are_interpolated_exactly_between_rows_that_were_read(rule, lines):
     part = lines.test
-    prediction = linear_interpolation(lines)(part)
+    prediction = rule(lines)(part)
     spans = part.context.groupby("series")["time"].agg(["min", "max"]).loc[part.asked["series"]]
     times = part.asked["time"].to_numpy()
     between = (spans["min"].to_numpy() <= times) & (times <= spans["max"].to_numpy())
