@@ -1,0 +1,36 @@
+"""Tasks of a few rows, with rules behind them that can be found out."""
+
+import numpy as np
+import pandas as pd
+from forecast_scores import point_scores
+from forecast_tasks import Task, part_of, select, values_of
+
+FEATURES = ("x", "y")
+
+
+def task_of(frame, cut, n_train):
+    series = frame["series"].unique()
+    third = (len(series) - n_train) // 2
+    val, test = series[n_train : n_train + third], series[n_train + third :]
+    return Task(
+        "tiny",
+        select(frame, series[:n_train]),
+        part_of(select(frame, val), cut),
+        part_of(select(frame, test), cut),
+        FEATURES,
+        cut,
+        lambda prediction, part: point_scores(prediction, values_of(part.asked, FEATURES)),
+    )
+
+
+def series_frame(level, slope, times):
+    """Give straight lines from the levels; y is minus x, and every third y is missing."""
+    n = len(level)
+    x = level[:, None] + slope[:, None] * times
+    y = np.where(np.arange(len(times)) % 3 == 2, np.nan, -x)
+    return pd.DataFrame({
+        "series": np.repeat(np.arange(n), len(times)),
+        "time": np.tile(times, n),
+        "x": x.ravel(),
+        "y": y.ravel(),
+    })
