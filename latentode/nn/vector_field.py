@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-
 Field = Callable[[Tensor, Tensor], Tensor]
 
 
