@@ -10,6 +10,7 @@ from latentode.models.penalties import (
     ShiftConsistency,
 )
 from latentode.models.prediction import forecast_moments
+from latentode.models.regression import fit_corrections
 from latentode.models.rnn import RNN
 from latentode.models.training import own_torch_state, train
 
@@ -24,6 +25,7 @@ __all__ = [
     "LatentODE",
     "SeriesDataModule",
     "ShiftConsistency",
+    "fit_corrections",
     "forecast_moments",
     "own_torch_state",
     "train",

@@ -48,11 +48,13 @@ class Fading(nn.Module):
     With l, a, m and n the last value, its age, the mean and the count of a variable's
     observations, at a distance d in time from the end of the context::
 
-        w_l exp(-r_l (d + a)) l + w_m exp(-r_m d) n / (n + k) m + (u + v d / (1 + d)) s
+        w_l exp(-r_l (d + a)) l + w_m exp(-r_m d) n / (n + k) m
 
-    where s are all numbers of `Summary`. The weights w, u and v, the rates r and the count k that
-    a mean needs to weigh half are learned for each variable; they start at w_l = 0.2, w_m = 0.7,
-    r_l = r_m = 0.13, k = 1.3 and u = v = 0.
+    The weights w, the rates r and the count k that a mean needs to weigh half are learned for each
+    variable; they start at w_l = 0.2, w_m = 0.7, r_l = r_m = 0.13, k = 1.3.
+
+    To this, `Corrections` may be added: what a linear regression on all that is known of a series
+    finds out beyond it, solved for before training.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ class Fading(nn.Module):
         self.last_rate = nn.Parameter(torch.full((n_features,), -2.0))
         self.mean_rate = nn.Parameter(torch.full((n_features,), -2.0))
         self.half_count = nn.Parameter(torch.full((n_features,), 1.0))
-        self.linear = nn.Parameter(torch.zeros(n_features, 2, N_NUMBERS))
+        self.corrections = Corrections(n_features)
 
     def read(self, context: Context) -> Summary:
         """Give what the rule needs to know of a context."""
@@ -91,23 +93,83 @@ class Fading(nn.Module):
         # What is the same at all times is computed once for each series and variable.
         last = self.last_weight * known.last
         mean = self.mean_weight * trust * known.mean
-        constant, changing = torch.einsum("bdf,dkf->kbd", known.bounded(), self.linear)
         distance = ts.abs()[series, time]
         age = known.age[series, variable]
         last_rate, mean_rate = softplus(self.last_rate), softplus(self.mean_rate)
         last_faded = torch.exp(-last_rate[variable] * (distance + age))
         mean_faded = torch.exp(-mean_rate[variable] * distance)
-        return (
-            last_faded * last[series, variable]
-            + mean_faded * mean[series, variable]
-            + constant[series, variable]
-            + distance / (1 + distance) * changing[series, variable]
-        )
+        faded = last_faded * last[series, variable] + mean_faded * mean[series, variable]
+        if not self.corrections.is_fitted:
+            return faded
+        return faded + self.corrections(known, ts, where)
 
     def local(self, known: Summary, ts: Tensor) -> Tensor:
         """Give what a decoder should know of each time: (B, P, 2)."""
         distance = ts.abs()
         return torch.stack([distance.clamp(max=CLIP), (distance / (1 + distance)).sqrt()], dim=-1)
+
+
+class Corrections(nn.Module):
+    """A linear regression on what is known of a series, for each variable; all 0 before it is fit.
+
+    Its features are the numbers of `Summary` of the variable itself, the last and the mean value
+    of every variable and whether there is one, all of them once more times d / (1 + d) at a
+    distance d from the end of the context, that, and 1.
+
+    Parameters
+    ----------
+    n_features : int
+        Observed variables D.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.own: Tensor
+        self.others: Tensor
+        self.register_buffer("own", torch.zeros(2, n_features, N_NUMBERS + 1))
+        self.register_buffer("others", torch.zeros(2, 3 * n_features, n_features))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is anything but 0."""
+        return bool(self.own.any())
+
+    def forward(self, known: Summary, ts: Tensor, where: Where) -> Tensor:
+        """Give the corrections of the values asked at times ts (B, P)."""
+        series, time, variable = where
+        own = torch.einsum("bdf,kdf->kbd", _with_one(known.bounded()), self.own)
+        constant, changing = own + _of_all(known) @ self.others
+        growth = _growth(ts)[series, time]
+        return constant[series, variable] + growth * changing[series, variable]
+
+    def features(self, known: Summary, ts: Tensor, where: Where) -> Tensor:
+        """Give the features (N, F) of N single values."""
+        series, time, variable = where
+        own = _with_one(known.bounded())[series, variable]
+        numbers = torch.cat([own, _of_all(known)[series]], dim=-1)
+        return torch.cat([numbers, _growth(ts)[series, time][:, None] * numbers], dim=-1)
+
+    def set_weights(self, weights: Tensor) -> None:
+        """Take the weights (D, F) of the features."""
+        n_own = N_NUMBERS + 1
+        for k, half in enumerate(weights.chunk(2, dim=1)):
+            self.own[k] = half[:, :n_own]
+            self.others[k] = half[:, n_own:].mT
+
+
+def _with_one(numbers: Tensor) -> Tensor:
+    return torch.cat([numbers, torch.ones_like(numbers[..., :1])], dim=-1)
+
+
+def _of_all(known: Summary) -> Tensor:
+    """Give what a regression reads of all variables, (B, 3 D); scaled so that it is penalised."""
+    seen = (known.n_observed > 0).to(known.last.dtype)
+    parts = [known.last.clamp(-CLIP, CLIP), known.mean.clamp(-CLIP, CLIP), seen]
+    return 0.1 * torch.cat(parts, dim=-1)
+
+
+def _growth(ts: Tensor) -> Tensor:
+    return ts.abs() / (1 + ts.abs())
 
 
 class Neighbours(NamedTuple):

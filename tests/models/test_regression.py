@@ -1,0 +1,105 @@
+"""Corrections of a rule are those of ridge regression, and never for the worse."""
+
+import pytest
+import torch
+
+from latentode.data import Forecast
+from latentode.models import SeriesDataModule
+from latentode.models.objectives import values_of
+from latentode.models.regression import fit_corrections, moments
+from latentode.nn import Fading, everywhere
+
+
+@pytest.fixture
+def asked(waves):
+    return SeriesDataModule(waves, batch_size=4, val_fraction=0.0, regime=Forecast(cut=3.0))
+
+
+def left_over(model, batches):
+    """Give the squared error of the rule, and of the rule with its corrections."""
+    rule, total = model.decoder.rule, torch.zeros(2)
+    for batch in batches:
+        where = values_of(batch)
+        error = batch.targets[where] - rule(rule.read(batch.context), batch.ts, where)
+        total = total.index_add(0, where.variable, error.square())
+    return total
+
+
+@torch.no_grad()
+def test_they_lower_the_error_of_every_variable(build, asked):
+    model, batches = build(), list(asked.train_dataloader())
+    before = left_over(model, batches)
+    fit_corrections(model, batches)
+    assert (left_over(model, batches) < before).all()
+
+
+@torch.no_grad()
+def test_they_find_a_linear_law(build, asked):
+    """Values that are 2 times the last value of the other variable, plus 1."""
+    model, batches = build(), []
+    for batch in asked.train_dataloader():
+        last = batch.context.summary.last.flip(1)[:, None]
+        batches.append(batch._replace(targets=(2 * last + 1) * batch.targets_mask))
+    fit_corrections(model, batches * 50)
+    error = left_over(model, batches) / sum(b.targets_mask.sum((0, 1)) for b in batches)
+    assert (error < 5e-3).all()
+
+
+@torch.no_grad()
+def test_noise_is_left_alone(build, asked):
+    model = build()
+    rule = model.decoder.rule
+    batches = []
+    for batch in asked.train_dataloader():
+        known = rule.read(batch.context)
+        truth = rule(known, batch.ts, everywhere(batch.ts, 2))
+        noise = 1e-3 * torch.randn_like(batch.targets)
+        batches.append(batch._replace(targets=(truth + noise) * batch.targets_mask))
+    fit_corrections(model, batches)
+    sizes = [part.abs().max() for part in (rule.corrections.own, rule.corrections.others)]
+    assert max(sizes) < 1e-2
+
+
+@torch.no_grad()
+def test_the_weights_are_those_of_ridge_regression(build, asked):
+    rule = build().decoder.rule
+    batch = max(asked.train_dataloader(), key=lambda batch: int(batch.lengths.min()))
+    where, known = values_of(batch), rule.read(batch.context)
+    keep = batch.ts[where.series, where.time] > 0
+    where = type(where)(*(index[keep] for index in where))
+    x = rule.corrections.features(known, batch.ts, where).double()
+    y = (batch.targets[where] - rule(known, batch.ts, where)).double()
+    weights = moments(rule, batch).weights(0.3)
+    for d in range(2):
+        some = where.variable == d
+        ridge = torch.cat([x[some], 0.3**0.5 * torch.eye(x.shape[1]).double()])
+        target = torch.cat([y[some], torch.zeros(x.shape[1]).double()])
+        expected = torch.linalg.lstsq(ridge, target[:, None]).solution[:, 0]
+        torch.testing.assert_close(weights[d], expected, rtol=1e-6, atol=1e-8)
+
+
+@torch.no_grad()
+def test_the_rule_applies_the_weights_to_the_features(batch):
+    rule = Fading(2)
+    where, known = values_of(batch), rule.read(batch.context)
+    plain = rule(known, batch.ts, where)
+    x = rule.corrections.features(known, batch.ts, where)
+    weights = torch.randn(2, x.shape[1])
+    rule.corrections.set_weights(weights)
+    expected = plain + (x * weights[where.variable]).sum(-1)
+    torch.testing.assert_close(rule(known, batch.ts, where), expected, rtol=1e-4, atol=1e-5)
+    whole = rule(known, batch.ts, everywhere(batch.ts, 2))
+    torch.testing.assert_close(whole[where], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_rules_are_left_alone(build, asked):
+    model = build("rows", rule="interpolating", head="mlp")
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    fit_corrections(model, asked.train_dataloader())
+    assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
+
+
+def test_a_single_batch_is_too_few_to_choose_by(build, asked):
+    model = build()
+    fit_corrections(model, list(asked.train_dataloader())[:1])
+    assert not model.decoder.rule.corrections.is_fitted
