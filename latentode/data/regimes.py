@@ -53,30 +53,36 @@ class Forecast:
     ----------
     cut : time, optional
         Where contexts end: at rows before this time. By default a row drawn at random, so that
-        one model answers any horizon; then the context is asked about too, so that times within
-        it have an answer.
-    n_observed : int, optional
-        Rows of a context that are kept, drawn at random; by default all.
+        one model answers any horizon.
+    n_observed : int or float, optional
+        Rows of a context that are kept, or the share of them, drawn at random; by default all.
+    ask_context : bool, optional
+        Whether the rows of the context are asked about too, so that times within it have an
+        answer; by default where the cut is drawn.
 
     Examples
     --------
     >>> regime = Forecast(cut=24.0)
     """
 
-    def __init__(self, cut: object = None, *, n_observed: int | None = None) -> None:
+    def __init__(
+        self,
+        cut: object = None,
+        *,
+        n_observed: float | None = None,
+        ask_context: bool | None = None,
+    ) -> None:
         self.cut = cut
         self.n_observed = n_observed
+        self.ask_context = cut is None if ask_context is None else ask_context
 
     def __call__(
         self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
     ) -> Batch:
         """Give a batch."""
-        if self.cut is None:
-            cut = random_cut(rows, generator)
-            asked_first = torch.maximum(rows.first, cut - max_rows)
-        else:
-            cut = asked_first = rows.cut
+        cut = random_cut(rows, generator) if self.cut is None else rows.cut
         context = RowRange(torch.maximum(rows.first, cut - max_rows), cut)
+        asked_first = context.first if self.ask_context else cut
         asked = RowRange(asked_first, torch.minimum(rows.end, cut + max_rows))
         batch = gather_batch(panel, Parts(context, asked))
         return _with_some(batch, self.n_observed, generator)
@@ -153,14 +159,15 @@ def random_cut(rows: Stretch, generator: Generator) -> Tensor:
     return rows.first + n_read
 
 
-def _with_some(batch: Batch, n: int | None, generator: Generator) -> Batch:
-    """Keep n rows of each context, drawn at random, in their order."""
+def _with_some(batch: Batch, n: float | None, generator: Generator) -> Batch:
+    """Keep n rows of each context, or that share of them, drawn at random, in their order."""
     if n is None:
         return batch
+    wanted = torch.ceil(n * batch.lengths) if isinstance(n, float) else batch.lengths.clamp(max=n)
     draw = torch.rand(batch.t.shape, generator=generator, device=batch.t.device)
     draw = draw.masked_fill(~batch.context.inside(), 2.0)
     rank = draw.argsort(dim=1).argsort(dim=1)
-    return keep_rows(batch, rank < n)
+    return keep_rows(batch, rank < wanted[:, None])
 
 
 REGIMES = {"forecast": Forecast, "interpolation": Interpolation, "elbo": Reconstruction}

@@ -10,6 +10,7 @@ from latentode.data import Batch
 from latentode.models.latent_model import LatentModel
 from latentode.models.objectives import values_of
 from latentode.nn import Fading, Where
+from latentode.nn.rules import growth
 
 _PENALTIES = tuple(10.0**k for k in range(-1, 7))
 
@@ -86,13 +87,19 @@ def moments(rule: Fading, batch: Batch) -> Moments:
     known = rule.read(batch.context)
     where = values_of(batch)
     where = Where(*(index[batch.ts[where.series, where.time] > 0] for index in where))
-    x = rule.corrections.features(known, batch.ts, where).double()
     y = (batch.targets[where] - rule(known, batch.ts, where)).double()
-    n_variables, width = batch.x.shape[2], x.shape[1]
-    xx, xy = x.new_zeros(n_variables, width, width), x.new_zeros(n_variables, width)
-    order = where.variable.argsort(stable=True)
-    counts = where.variable.bincount(minlength=n_variables).tolist()
-    for d, some in enumerate(order.split(counts)):
-        xx[d] = x[some].mT @ x[some]
-        xy[d] = x[some].mT @ y[some]
+    numbers = rule.corrections.numbers(known).double().transpose(0, 1)
+    n_variables, n_series, width = numbers.shape
+    # All values of a series and a variable share their numbers: they are summed up before.
+    cell = where.variable * n_series + where.series
+    grown = growth(batch.ts)[where.series, where.time].double()
+    parts = torch.stack([torch.ones_like(y), grown, grown.square(), y, grown * y], dim=-1)
+    sums = y.new_zeros(n_variables * n_series, 5).index_add(0, cell, parts)
+    sums = sums.unflatten(0, (n_variables, n_series))
+    xx = y.new_zeros(n_variables, 2 * width, 2 * width)
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        block = (sums[..., i + j, None] * numbers).mT @ numbers
+        for a, b in {(i, j), (j, i)}:
+            xx[:, a * width : (a + 1) * width, b * width : (b + 1) * width] = block
+    xy = (sums[..., 3:].mT @ numbers).flatten(1)
     return Moments(xx, xy, y.new_zeros(n_variables).index_add(0, where.variable, y.square()))

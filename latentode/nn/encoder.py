@@ -53,7 +53,8 @@ class Encoder(nn.Module):
     n_heads : int, default=0
         Heads of the attention that pools the states of all rows; 0 for none.
     n_hidden : int, default=0
-        Layers between the features and the distribution, as wide as the reader.
+        Layers of a network between the features and the distribution, as wide as the reader,
+        beside a linear map.
     summaries : bool, default=True
         Whether the summaries of every variable are read too; never for "rows".
     dropout : float, default=0.3
@@ -98,11 +99,10 @@ class Encoder(nn.Module):
         self.pool = AttentionPool(size, n_heads) if n_heads else None
         self.summaries = summaries and anchor != "rows"
         width = size * (1 + n_heads) + (N_NUMBERS * n_features if self.summaries else 0)
-        layers: list[nn.Module] = [nn.Dropout(dropout)]
-        for _ in range(n_hidden):
-            layers += [nn.Linear(width, size), nn.SiLU()]
-            width = size
-        self.head = nn.Sequential(*layers, nn.Linear(width, 2 * latent_size))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, 2 * latent_size)
+        # What is linear need not pass through the hidden layers.
+        self.hidden = _hidden(width, size, n_hidden, 2 * latent_size) if n_hidden else None
 
     def anchor_time(self, t: Tensor) -> Tensor:
         """Give the times of the latent states, (B,) or (B, T), for a context at times t (B, T)."""
@@ -123,7 +123,9 @@ class Encoder(nn.Module):
             features.append(pooled.expand(-1, states.shape[1], -1))
         if self.summaries:
             features.append(context.summary.bounded().flatten(1)[:, None])
-        mean, raw_std = self.head(torch.cat(features, dim=-1)).chunk(2, dim=-1)
+        read = self.dropout(torch.cat(features, dim=-1))
+        numbers = self.head(read) if self.hidden is None else self.head(read) + self.hidden(read)
+        mean, raw_std = numbers.chunk(2, dim=-1)
         std = nn.functional.softplus(raw_std - 2) + 1e-4
         empty = (context.lengths == 0)[:, None, None]
         mean, std = mean.masked_fill(empty, 0.0), std.masked_fill(empty, 1.0)
@@ -153,6 +155,14 @@ class AttentionPool(nn.Module):
         # An empty series has equal weights, rather than none.
         weights = scores.masked_fill(outside, -1e9).softmax(dim=1)
         return torch.einsum("bth,bts->bhs", weights, states).flatten(1)
+
+
+def _hidden(width: int, size: int, n_hidden: int, n_out: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(n_hidden):
+        layers += [nn.Linear(width, size), nn.SiLU()]
+        width = size
+    return nn.Sequential(*layers, nn.Linear(width, n_out))
 
 
 def _reader(reader: str | Reader, n_features: int, hidden_size: int) -> Reader:

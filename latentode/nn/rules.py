@@ -139,15 +139,13 @@ class Corrections(nn.Module):
         series, time, variable = where
         own = torch.einsum("bdf,kdf->kbd", _with_one(known.bounded()), self.own)
         constant, changing = own + _of_all(known) @ self.others
-        growth = _growth(ts)[series, time]
-        return constant[series, variable] + growth * changing[series, variable]
+        grown = growth(ts)[series, time]
+        return constant[series, variable] + grown * changing[series, variable]
 
-    def features(self, known: Summary, ts: Tensor, where: Where) -> Tensor:
-        """Give the features (N, F) of N single values."""
-        series, time, variable = where
-        own = _with_one(known.bounded())[series, variable]
-        numbers = torch.cat([own, _of_all(known)[series]], dim=-1)
-        return torch.cat([numbers, _growth(ts)[series, time][:, None] * numbers], dim=-1)
+    def numbers(self, known: Summary) -> Tensor:
+        """Give half of the features, (B, D, F / 2); the others are these times d / (1 + d)."""
+        of_all = _of_all(known)[:, None].expand(-1, known.last.shape[1], -1)
+        return torch.cat([_with_one(known.bounded()), of_all], dim=-1)
 
     def set_weights(self, weights: Tensor) -> None:
         """Take the weights (D, F) of the features."""
@@ -168,7 +166,8 @@ def _of_all(known: Summary) -> Tensor:
     return 0.1 * torch.cat(parts, dim=-1)
 
 
-def _growth(ts: Tensor) -> Tensor:
+def growth(ts: Tensor) -> Tensor:
+    """Give d / (1 + d) at distances d from the end of the context."""
     return ts.abs() / (1 + ts.abs())
 
 

@@ -122,6 +122,6 @@ def test_a_loss_that_is_not_finite_ends_training(value, build, data):
 
 def test_an_encoder_that_gives_nan_ends_training(build, data):
     model = build()
-    torch.nn.init.constant_(model.encoder.head[-1].bias, torch.nan)
+    torch.nn.init.constant_(model.encoder.head.bias, torch.nan)
     with pytest.raises(FloatingPointError, match="the encoder gives NaN"):
         train(model, data, max_epochs=1, patience=None, accelerator="cpu", label=None)
