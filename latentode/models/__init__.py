@@ -1,12 +1,14 @@
 """Models as Lightning modules, and the data modules that feed them."""
 
 from latentode.models.datamodule import SeriesDataModule
+from latentode.models.latent_model import LatentModel
 from latentode.models.latent_ode import LatentODE
-from latentode.models.objectives import ELBO, IWAE, Direct
+from latentode.models.objectives import ELBO, IWAE, Direct, Objective
 from latentode.models.penalties import (
     Continuity,
     JacobianNorm,
     KineticEnergy,
+    Penalty,
     ShiftConsistency,
 )
 from latentode.models.prediction import forecast_moments
@@ -22,7 +24,10 @@ __all__ = [
     "Direct",
     "JacobianNorm",
     "KineticEnergy",
+    "LatentModel",
     "LatentODE",
+    "Objective",
+    "Penalty",
     "SeriesDataModule",
     "ShiftConsistency",
     "fit_corrections",

@@ -1,0 +1,116 @@
+"""Train our models on the protocols of forecasting, and print them beside rules and rivals.
+
+Each model is trained anew for each seed, with the recipe of forecast_recipes.py, which was chosen
+on validation parts; the weights are those of the epoch that is best on validation. Tables give
+mean and standard deviation over the seeds. forecast_rivals_table.py says where data come from.
+
+    python examples/benchmarks/forecast.py --tasks liver periodic
+    python examples/benchmarks/forecast.py --tasks icu/42 --seeds 5 --data FOLDER
+    python examples/benchmarks/forecast.py --tasks liver/0 --ablations
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+
+# A script finds the files beside it; one that is run from a test does not.
+sys.path.append(str(Path(__file__).parent))
+
+import numpy as np
+from forecast_models import Fitted, Recipe, fit, predict
+from forecast_protocols import PROTOCOLS, Folders
+from forecast_recipes import ablations, recipe_for
+from forecast_rivals import rivals_for
+from forecast_rivals_table import chosen, five_digits, table_of
+from forecast_rules import rules_for
+from forecast_scores import covered, gaussian_crps, macro
+from forecast_tasks import Part, Task, values_of
+from solver_tables import Table, markdown, put_into_page
+
+Z90 = 1.6449  # the 95 % quantile of a normal distribution
+
+
+def main(quick: bool = False, arguments: Sequence[str] = ()) -> None:
+    asked = parse(arguments)
+    torch.set_num_threads(1)
+    for name in ["liver/0"] if quick else chosen(asked.tasks):
+        try:
+            task = PROTOCOLS[name](Folders(asked.data, asked.cache))
+        except FileNotFoundError as error:
+            print(f"\n{name}: left out, for {error}", flush=True)
+            continue
+        recipes = recipes_of(name, quick=quick, with_ablations=asked.ablations)
+        part = task.test if asked.test else task.val
+        rows = [
+            row_of(task, part, label, recipe, asked.seeds) for label, recipe in recipes.items()
+        ]
+        columns = ("", *measures_of(task, part), "CRPS", "90 % cover", "CPU seconds")
+        text = markdown(Table(columns, rows))
+        if asked.rivals:
+            text += "\n\n" + markdown(table_of(task, {**rules_for(task), **rivals_for(task)}))
+        where = "test" if asked.test else "validation"
+        print(f"\n{name}, {where} part, {asked.seeds} seeds\n\n{text}", flush=True)
+        if asked.markdown is not None:
+            put_into_page(asked.markdown, f"forecasts of {name}", text)
+
+
+def recipes_of(name: str, *, quick: bool, with_ablations: bool) -> dict[str, Recipe]:
+    recipe = recipe_for(name)
+    if quick:
+        recipe = recipe._replace(n_epochs=1)
+    return ablations(recipe) if with_ablations else {"latent ODE": recipe}
+
+
+def measures_of(task: Task, part: Part) -> list[str]:
+    """Name the measures of a protocol, as they are for a forecast of 0."""
+    return list(task.metrics(np.zeros_like(values_of(part.asked, task.features)), part))
+
+
+def row_of(task: Task, part: Part, label: str, recipe: Recipe, n_seeds: int) -> tuple[str, ...]:
+    """Train with every seed, and give mean and standard deviation of all measures."""
+    runs = []
+    for seed in range(n_seeds):
+        fitted = fit(task, recipe, seed=seed)
+        runs.append([*scores(task, part, fitted), fitted.seconds])
+        print(
+            f"{task.name} {label} seed {seed}: {' '.join(map(five_digits, runs[-1]))}", flush=True
+        )
+    return (label, *(with_spread(values) for values in zip(*runs, strict=True)))
+
+
+def scores(task: Task, part: Part, fitted: Fitted) -> list[float]:
+    """Give the measures of the protocol, the CRPS and the cover of 90 % intervals."""
+    p = predict(fitted, part)
+    values = values_of(part.asked, task.features)
+    crps = macro(gaussian_crps(p.mean, p.std, values))
+    cover = np.nanmean(covered(p.mean - Z90 * p.std, p.mean + Z90 * p.std, values))
+    return [*task.metrics(p.mean, part).values(), crps, float(cover)]
+
+
+def with_spread(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return five_digits(values[0])
+    return f"{five_digits(mean(values))} ± {five_digits(stdev(values))}"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", nargs="+", default=[""], help="how names of tasks begin")
+    parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each")
+    parser.add_argument("--test", action="store_true", help="measure the test part")
+    parser.add_argument("--ablations", action="store_true", help="leave out part after part")
+    parser.add_argument("--rivals", action="store_true", help="print rules and rivals too")
+    parser.add_argument("--data", type=Path, help="folder with original files")
+    parser.add_argument("--cache", type=Path, help="folder for what is made of them")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="page to put tables into")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main(arguments=sys.argv[1:])

@@ -1,0 +1,243 @@
+"""Our models on the protocols: what they are made of, how they are trained, what they forecast."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from forecast_tasks import Array, Part, Task, values_of
+from torch import nn
+
+from latentode import LatentODE, SeriesDataModule
+from latentode.data import (
+    Forecast,
+    Interpolation,
+    Regime,
+    difference,
+    drop_empty_rows,
+    scale_panel,
+    to_panel,
+)
+from latentode.models import (
+    RNN,
+    Direct,
+    LatentModel,
+    Objective,
+    Penalty,
+    fit_corrections,
+    forecast_moments,
+    own_torch_state,
+    train,
+)
+from latentode.nn import (
+    Decoder,
+    Encoder,
+    EulerStep,
+    GatedField,
+    GRUReader,
+    MLPField,
+    OscillatorField,
+)
+from latentode.nn.encoder import READERS
+
+FIELDS: Mapping[str, Callable[..., nn.Module]] = {
+    "mlp": MLPField,
+    "gated": GatedField,
+    "oscillators": OscillatorField,
+}
+DIRECTIONS = {"gru": "forward", "gru-backward": "backward", "gru-both": "both"}
+
+
+class Recipe(NamedTuple):
+    """All that is chosen for a protocol, on validation.
+
+    Attributes
+    ----------
+    latent_size, hidden_size : int
+        Widths of the latent state, and of the reader.
+    reader, anchor, n_frequencies, n_heads, n_hidden, summaries, dropout
+        Of the encoder; the dropout also of the decoder.
+    field, field_size, speed
+        Of the vector field; "euler" and "gru" steps take its place without an ODE.
+    head, rule, head_size, n_attention, likelihood
+        Of the decoder.
+    corrections : bool
+        Whether to solve for the corrections of the rule before training.
+    loss, penalties
+        What to minimise.
+    balance : float or None
+        Weigh the values of a variable by its variance over its count to this power, as a
+        protocol does that averages over variables in their own units; None weighs all alike.
+    random_cut : bool
+        Whether contexts end at rows drawn at random, rather than where the protocol cuts.
+    n_epochs, batch_size, learning_rate, weight_decay, averaging, observation_dropout
+        Of the training.
+    context_weight : float
+        Weight of what is read among what is told.
+    rtol : float
+        Tolerance of the solver.
+    """
+
+    latent_size: int = 16
+    hidden_size: int = 64
+    reader: str = "gru"
+    anchor: str = "end"
+    n_frequencies: int = 0
+    n_heads: int = 0
+    n_hidden: int = 1
+    summaries: bool = True
+    dropout: float = 0.0
+    field: str = "mlp"
+    field_size: int = 64
+    speed: float = 1.0
+    head: str = "linear"
+    rule: str | None = "fading"
+    head_size: int = 64
+    n_attention: int = 0
+    likelihood: str = "gaussian"
+    corrections: bool = False
+    loss: str = "nll"
+    penalties: tuple[Penalty, ...] = ()
+    balance: float | None = None
+    random_cut: bool = False
+    n_epochs: int = 20
+    batch_size: int = 100
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    averaging: float = 0.99
+    observation_dropout: float = 0.0
+    context_weight: float = 0.1
+    rtol: float = 1e-3
+
+
+class Fitted(NamedTuple):
+    """A trained model, the data it was trained on, and the CPU seconds that took."""
+
+    model: LatentModel
+    data: SeriesDataModule
+    seconds: float
+
+
+class Gaussian(NamedTuple):
+    """Mean and standard deviation of every variable of every asked row, each (N, D)."""
+
+    mean: Array
+    std: Array
+
+
+def fit(task: Task, recipe: Recipe, *, seed: int) -> Fitted:
+    """Train a model on a task; the weights are those that are best on validation."""
+    start = time.process_time()
+    data = SeriesDataModule(
+        task.train,
+        id_col="series",
+        time_col="time",
+        target_cols=list(task.features),
+        regime=regime_of(task, recipe),
+        batch_size=recipe.batch_size,
+        val=(task.val.context, task.val.asked),
+        max_rows=1000,
+        random_state=seed,
+    )
+    with own_torch_state(seed):
+        model = model_of(task, recipe, data)
+        if recipe.corrections:
+            fit_corrections(model, data.train_dataloader())
+        train(
+            model,
+            data,
+            max_epochs=recipe.n_epochs,
+            patience=None,
+            accelerator="cpu",
+            label=None,
+            averaging=recipe.averaging,
+        )
+    return Fitted(model, data, time.process_time() - start)
+
+
+def regime_of(task: Task, recipe: Recipe) -> Regime:
+    """Draw training examples as the protocol draws its test part, or at other cuts as well."""
+    horizon_from, n_observed, _ = task.cut
+    if horizon_from is None:
+        return Interpolation(n_observed)
+    if not recipe.random_cut:
+        return Forecast(cut=horizon_from, n_observed=n_observed)
+    if n_observed is None:
+        return Forecast(ask_context=False)
+    n_before = (task.train["time"] < horizon_from).groupby(task.train["series"]).sum().median()
+    return Forecast(n_observed=float(n_observed / n_before), ask_context=False)
+
+
+def model_of(task: Task, recipe: Recipe, data: SeriesDataModule) -> LatentModel:
+    """Build a model as a recipe says."""
+    n, latent_size = data.n_features, recipe.latent_size
+    reader = READERS[recipe.reader](n, recipe.hidden_size)
+    if recipe.n_frequencies:
+        reader = GRUReader(
+            n,
+            recipe.hidden_size,
+            direction=DIRECTIONS[recipe.reader],
+            n_frequencies=recipe.n_frequencies,
+        )
+    encoder = Encoder(
+        n,
+        latent_size,
+        reader=reader,
+        anchor=recipe.anchor,
+        n_heads=recipe.n_heads,
+        n_hidden=recipe.n_hidden,
+        summaries=recipe.summaries,
+        dropout=recipe.dropout,
+    )
+    decoder = Decoder(
+        latent_size,
+        n,
+        recipe.head_size,
+        likelihood=recipe.likelihood,
+        head=recipe.head,
+        rule=recipe.rule,
+        n_attention=recipe.n_attention,
+        dropout=0.0 if recipe.head == "linear" else recipe.dropout,
+    )
+    objective: Objective = Direct(recipe.loss)
+    if recipe.field == "gru":
+        model: LatentModel = RNN(encoder, decoder, objective=objective)
+    else:
+        kind = "mlp" if recipe.field == "euler" else recipe.field
+        field = FIELDS[kind](latent_size, recipe.field_size, speed=recipe.speed)
+        model = LatentODE(encoder, field, decoder, objective=objective, rtol=recipe.rtol)
+        if recipe.field == "euler":
+            model.path = EulerStep(field)
+    model.penalties = recipe.penalties
+    model.context_weight = recipe.context_weight
+    model.observation_dropout = recipe.observation_dropout
+    model.learning_rate = recipe.learning_rate
+    model.weight_decay = recipe.weight_decay
+    if recipe.balance is not None:
+        model.variable_weights = balanced(task, data.scaler.std, recipe.balance)
+    return model
+
+
+def balanced(task: Task, std: Array, power: float) -> torch.Tensor:
+    """Give the weight of each variable: its variance over its count to a power, 1 on average."""
+    asked = task.train
+    if task.cut.horizon_from is not None:
+        asked = asked[asked["time"] >= task.cut.horizon_from]
+    count = np.isfinite(values_of(asked, task.features)).sum(axis=0)
+    weight = np.where(count > 0, np.square(std) / np.maximum(count, 1) ** power, 0.0)
+    weight = weight / ((weight * count).sum() / count.sum())
+    return torch.tensor(weight, dtype=torch.float32)
+
+
+def predict(fitted: Fitted, part: Part) -> Gaussian:
+    """Forecast every asked row of a part."""
+    model, data = fitted.model, fitted.data
+    panel = drop_empty_rows(to_panel(part.context, data.schema))
+    place = {key: i for i, key in enumerate(panel.ids)}
+    series = part.asked["series"].map(place).to_numpy()
+    end = panel.times[panel.offsets[1:] - 1]
+    since = difference(part.asked["time"].to_numpy(), end[series]) / data.scaler.time_unit
+    scaled = scale_panel(panel, data.scaler)
+    mean, std = forecast_moments(model, scaled, series, since, max_rows=1000, n_draws=0)
+    return Gaussian(data.scaler.unscale(mean), data.scaler.std * std)

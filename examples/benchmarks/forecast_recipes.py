@@ -1,0 +1,132 @@
+"""What was chosen for each protocol, on its validation part, and what is left out to compare."""
+
+from forecast_models import Recipe
+
+from latentode.models import ShiftConsistency
+
+ICU = Recipe(
+    latent_size=24,
+    dropout=0.2,
+    head="variable",
+    corrections=True,
+    balance=0.5,
+    n_epochs=6,
+    observation_dropout=0.1,
+)
+HOPPER_AHEAD = Recipe(
+    latent_size=64,
+    hidden_size=128,
+    reader="gru-both",
+    n_heads=4,
+    field_size=128,
+    speed=5.0,
+    rule=None,
+    loss="mse",
+    n_epochs=40,
+    weight_decay=1e-5,
+)
+HOPPER_BETWEEN = Recipe(
+    latent_size=32,
+    reader="gru-both",
+    anchor="rows",
+    field_size=64,
+    speed=4.0,
+    head="mlp",
+    rule="interpolating",
+    loss="mse",
+    n_epochs=30,
+    weight_decay=1e-5,
+    context_weight=1.0,
+)
+PERIODIC = Recipe(
+    latent_size=10,
+    hidden_size=32,
+    reader="gru-backward",
+    anchor="start",
+    n_frequencies=8,
+    n_heads=4,
+    summaries=False,
+    field="oscillators",
+    head="mlp",
+    head_size=32,
+    rule=None,
+    loss="mse",
+    n_epochs=100,
+    batch_size=50,
+    learning_rate=1e-2,
+    weight_decay=1e-5,
+    context_weight=1.0,
+)
+ODE_BANK = Recipe(
+    latent_size=32,
+    reader="gru-both",
+    n_heads=4,
+    field_size=128,
+    speed=3.0,
+    loss="mse",
+    n_epochs=30,
+    weight_decay=1e-4,
+)
+LIVER = Recipe(
+    latent_size=8,
+    hidden_size=32,
+    n_hidden=0,
+    dropout=0.3,
+    field_size=32,
+    random_cut=True,
+    n_epochs=60,
+    batch_size=64,
+    learning_rate=1e-2,
+    weight_decay=1e-2,
+    averaging=0.0,
+    observation_dropout=0.1,
+)
+SPIRALS = Recipe(
+    latent_size=8,
+    hidden_size=64,
+    reader="gru-backward",
+    anchor="start",
+    summaries=False,
+    head="mlp",
+    head_size=32,
+    rule=None,
+    loss="mse",
+    penalties=(ShiftConsistency(0.1),),
+    n_epochs=100,
+    learning_rate=1e-2,
+    weight_decay=1e-5,
+    context_weight=1.0,
+)
+
+# By how the names of protocols begin.
+RECIPES: dict[str, Recipe] = {
+    "icu": ICU,
+    "hopper/extrapolation": HOPPER_AHEAD,
+    "hopper/interpolation": HOPPER_BETWEEN,
+    "periodic": PERIODIC,
+    "ode-bank": ODE_BANK,
+    "ice-core": LIVER._replace(n_epochs=100),
+    "liver": LIVER,
+    "spirals": SPIRALS,
+}
+
+
+def recipe_for(name: str) -> Recipe:
+    """Give the recipe of a protocol."""
+    return next(recipe for start, recipe in RECIPES.items() if name.startswith(start))
+
+
+def ablations(recipe: Recipe) -> dict[str, Recipe]:
+    """Give the recipe, and the same without one part after the other."""
+    without = {
+        "latent ODE": recipe,
+        "one Euler step": recipe._replace(field="euler"),
+        "GRU step, no ODE": recipe._replace(field="gru"),
+    }
+    if recipe.rule is not None:
+        without["no rule"] = recipe._replace(rule=None, corrections=False)
+    if recipe.corrections:
+        without["no corrections"] = recipe._replace(corrections=False)
+    if recipe.penalties:
+        without["no penalties"] = recipe._replace(penalties=())
+    return without
