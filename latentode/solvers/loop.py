@@ -412,16 +412,19 @@ def _march(problem: Problem, position: Position, course: Course, observe: Observ
     ahead: list[tuple[Tried, Position | None]] = []
     while ahead or n_rounds % look_every or bool(position.dt.any()):
         if n_rounds == options.max_steps:
-            failing = _too_many_steps(problem, position, course)
-            position = _without(failing, position, failures, options)
+            failing = too_many_steps(problem, position, course)
+            position = without(failing, position, failures, options)
             break
         ahead = ahead or _rounds(problem, position, course)
         (tried, settled), *ahead = ahead
         all_accepted = bool(tried.accepted.all())
         if not all_accepted:
             n_rejections += 1
-            if n_rejections % _CHECK_EVERY == 0 and (failing := _stuck(problem, tried)):
-                position, ahead = _without(failing, position, failures, options), []
+            if n_rejections % _CHECK_EVERY == 0 and bool(
+                (bad := cannot_go_on(problem, tried)).any()
+            ):
+                failing = stuck(problem, tried.before.s, bad, tried.ratio)
+                position, ahead = without(failing, position, failures, options), []
                 continue
             if torch.is_grad_enabled() and not bool((finite := _finite(tried)).all()):
                 # Nothing of a step that is not finite may enter the graph, for its gradient,
@@ -452,11 +455,11 @@ def _rounds(
         return [(attempt(problem, position, course), None)]
     is_alone = torch.is_grad_enabled() or problem.options.has_jumps
     rounds = compiled(_one_round if is_alone else _some_rounds, problem.method.name)
-    tried: list[tuple[Tried, Position | None]] = rounds(_lean(problem), position, course)
+    tried: list[tuple[Tried, Position | None]] = rounds(lean(problem), position, course)
     return tried
 
 
-def _lean(problem: Problem) -> Problem:
+def lean(problem: Problem) -> Problem:
     """Leave out what a graph has as numbers: each tensor would be looked at in every call."""
     method = problem.method
     if isinstance(method, Method):
@@ -467,8 +470,13 @@ def _lean(problem: Problem) -> Problem:
 def _one_round(
     problem: Problem, position: Position, course: Course
 ) -> list[tuple[Tried, Position]]:
+    return [next_round(problem, position, course)]
+
+
+def next_round(problem: Problem, position: Position, course: Course) -> tuple[Tried, Position]:
+    """Try one step, without looking at how it went, and say where it left the samples."""
     tried = attempt(problem, position, course)
-    return [(tried, _after(tried, course, all_accepted=False))]
+    return tried, _after(tried, course, all_accepted=False)
 
 
 def _some_rounds(
@@ -501,7 +509,7 @@ def step_again(problem: Problem, before: Position, dt: Tensor) -> Step:
     if not problem.options.compiled:
         return take_step(problem, before, dt)
     with compiling():
-        step: Step = compiled(take_step, problem.method.name)(_lean(problem), before, dt)
+        step: Step = compiled(take_step, problem.method.name)(lean(problem), before, dt)
     return step
 
 
@@ -612,7 +620,7 @@ def _past_jumps(
     return position, there
 
 
-def _without(
+def without(
     failing: dict[int, SolverError],
     position: Position,
     failures: dict[int, SolverError],
@@ -642,17 +650,22 @@ def _finite(tried: Tried) -> Tensor:
     return tried.ratio.isfinite() | (tried.dt == 0)
 
 
-def _stuck(problem: Problem, tried: Tried) -> dict[int, SolverError]:
-    """Say which rejected samples have a next step too small to move them, and why."""
+def cannot_go_on(problem: Problem, tried: Tried) -> Tensor:
+    """Say which samples were rejected, and have a next step too small to move them."""
     s, dt = tried.before.s, tried.next_dt
     moves = (s + dt > s) & (dt > torch.finfo(dt.dtype).tiny)
     least = problem.options.min_step
     if least > 0:
-        moves &= tried.dt > least
-    stuck = ~tried.accepted & ~moves & (tried.dt > 0)
+        moves = moves & (tried.dt > least)  # in place, the compiler does not take it
+    return ~tried.accepted & ~moves & (tried.dt > 0)
+
+
+def stuck(problem: Problem, s: Tensor, failing: Tensor, ratio: Tensor) -> dict[int, SolverError]:
+    """Say why the samples that are ``failing`` (B,) cannot go on from s, after that ratio."""
+    least = problem.options.min_step
     errors = {}
-    for sample in stuck.nonzero()[:, 0].tolist():
-        if not bool(tried.ratio[sample].isfinite()):
+    for sample in failing.nonzero()[:, 0].tolist():
+        if not bool(ratio[sample].isfinite()):
             cause = (
                 "the vector field or the state is not finite there, however short the step. "
                 "Check the field near that time and state"
@@ -671,9 +684,7 @@ def _stuck(problem: Problem, tried: Tried) -> dict[int, SolverError]:
     return errors
 
 
-def _too_many_steps(
-    problem: Problem, position: Position, course: Course
-) -> dict[int, SolverError]:
+def too_many_steps(problem: Problem, position: Position, course: Course) -> dict[int, SolverError]:
     errors, late = {}, position.dt > 0
     for sample in late.nonzero()[:, 0].tolist():
         end = float(problem.clock.time(course.s_end)[sample].detach())

@@ -241,7 +241,9 @@ def _flattened(f: VectorField, layout: Layout, args: tuple[Any, ...], dtype: tor
         return layout.packed(k).to(dtype)
 
     if not layout.is_row:
+        flattening.given = f  # type: ignore[attr-defined]
         return flattening
+    flat.given = f  # type: ignore[attr-defined]
     if not args:
         flat.analytic = analytic(f)  # type: ignore[attr-defined]
     return flat
