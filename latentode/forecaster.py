@@ -25,13 +25,14 @@ from latentode.data import (
     to_panel,
 )
 from latentode.models import (
+    ELBO,
     LatentODE,
     SeriesDataModule,
     forecast_moments,
     own_torch_state,
     train,
 )
-from latentode.nn import GaussianDecoder, GRUEncoder, MLPField
+from latentode.nn import Decoder, Encoder, MLPField
 from latentode.solvers import ADJOINTS, METHODS
 
 # Draws of the latent state behind the spread of a forecast.
@@ -230,7 +231,7 @@ class LatentODEForecaster(BaseEstimator):
             id_col=self.id_col,
             time_col=self.time_col,
             target_cols=self.target_cols,
-            objective=self.objective,
+            regime=self.objective,
             batch_size=int(self.batch_size),
             val_fraction=self.val_fraction,
             max_rows=int(self.max_rows),
@@ -359,17 +360,19 @@ class LatentODEForecaster(BaseEstimator):
 
     def _build(self, n_features: int) -> LatentODE:
         is_elbo = self.objective == "elbo"
+        kl_weight = self.kl_weight if self.kl_weight is not None else (1.0 if is_elbo else 0.01)
         return LatentODE(
-            GRUEncoder(
+            Encoder(
                 n_features,
                 self.latent_size,
                 self.hidden_size,
+                reader="gru-backward" if is_elbo else "gru",
                 dropout=self.dropout,
                 anchor="start" if is_elbo else "end",
             ),
             MLPField(self.latent_size, self.hidden_size),
-            GaussianDecoder(self.latent_size, n_features, residual=not is_elbo),
-            kl_weight=self.kl_weight if self.kl_weight is not None else (1.0 if is_elbo else 0.01),
+            Decoder(self.latent_size, n_features, rule=None if is_elbo else "fading"),
+            objective=ELBO(kl_weight),
             context_weight=1.0 if is_elbo else 0.1,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
@@ -498,6 +501,10 @@ def _check_numbers(forecaster: LatentODEForecaster) -> None:
 def _check_choices(forecaster: LatentODEForecaster) -> None:
     if not isinstance(forecaster.refit, bool | np.bool_):
         raise TypeError(f"refit={forecaster.refit} must be True or False.")
+    if forecaster.objective not in {"forecast", "elbo"}:
+        raise ValueError(
+            f"objective={forecaster.objective} is not known: choose forecast or elbo."
+        )
     methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
     if forecaster.method not in methods:
         raise ValueError(

@@ -402,7 +402,7 @@ class TestScikitLearn:
 
     def test_set_params_reaches_fit(self, waves):
         model = LatentODEForecaster(**SMALL).set_params(latent_size=2, max_epochs=1).fit(waves)
-        assert model.module_.vector_field.inner.in_features == 2
+        assert model.module_.vector_field.outer.out_features == 2
 
     def test_the_names_of_the_columns_are_known(self, fitted):
         assert fitted.feature_names_in_.tolist() == ["id", "time", "a", "b"]

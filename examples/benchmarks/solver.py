@@ -25,7 +25,7 @@ import torch
 sys.path.append(str(Path(__file__).parent))
 
 from solver_cases import CASES, DIFFRAX, Settings
-from solver_diffrax import worker
+from solver_diffrax import diffrax
 from solver_tables import markdown, put_into_page
 from solver_variants import OPTIONS, missing
 
@@ -46,7 +46,7 @@ def main(quick: bool = False, arguments: Sequence[str] = ()) -> None:
         quick=quick,
         worker=None,
     )
-    beside = worker(asked.threads) if settings.chosen(DIFFRAX) else nullcontext()
+    beside = diffrax(asked.threads) if settings.chosen(DIFFRAX) else nullcontext()
     with threads(asked.threads), beside as process:
         settings = settings._replace(worker=process)
         for name in chosen_cases(asked.tasks, quick):

@@ -3,27 +3,30 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from fnmatch import fnmatch
 from functools import partial
 from typing import NamedTuple
 
-import solver_diffrax as diffrax
 import solver_problems as problems
 import torch
+from solver_alone import alone, variant_alone
+from solver_diffrax import diffrax_variant
 from solver_memory import peak_memory
 from solver_problems import Problem
 from solver_tables import Table, milliseconds, ratio
-from solver_timing import Outcome, Result, Results, Variant, compare
+from solver_timing import Outcome, Result, Results, compare
 from solver_variants import (
     COMPILED,
     FIELD,
+    KINDS,
     Setup,
-    backward_pass,
     field_alone,
     gradient,
     missing,
     states,
 )
+from solver_worker import Worker
 from torch import Tensor
 
 FORWARD = (
@@ -89,7 +92,7 @@ class Settings(NamedTuple):
     n_threads: int
     only: tuple[str, ...]
     quick: bool
-    worker: diffrax.Worker | None
+    worker: Worker | None
 
     def size(self, n: int) -> int:
         """Give a number of samples or times, or a small one where it is to be quick."""
@@ -122,7 +125,7 @@ def times_of_states(settings: Settings, problem_of: Callable[..., Problem]) -> T
     """Compare the time to compute states of a small field, where overhead is all there is."""
     exact = problem_of(settings.size(256), n_times=settings.size(50), end=settings.end(10.0))
     truth = tight_states(exact)
-    results = side_by_side(settings, FORWARD, exact.to(torch.float32), TIGHT, differentiated=False)
+    results = side_by_side(settings, "states", FORWARD, exact.to(torch.float32), TIGHT)
 
     def errors(outcome: Outcome) -> list[str]:
         return [f"{float((outcome.values[0] - truth).abs().max()):.1e}"]
@@ -141,7 +144,7 @@ def times_of_gradients(
 ) -> Table:
     """Compare the time to compute a gradient, and its accuracy."""
     truth = tight_gradient(exact, setup.method)
-    results = side_by_side(settings, names, exact.to(dtype), setup, differentiated=True)
+    results = side_by_side(settings, "gradient", names, exact.to(dtype), setup)
 
     def errors(outcome: Outcome) -> list[str]:
         parts = [slice(0, 1), slice(1, None)]
@@ -182,8 +185,8 @@ def stiff_gradients(
 
 def times_of_backward_passes(settings: Settings) -> Table:
     """Compare how the time of the backward pass grows with the number of times asked for."""
-    names, sizes = settings.chosen(BACKWARD), (settings.size(50), settings.size(3200))
-    few, many = (_backward_passes(settings, names, n) for n in sizes)
+    sizes = (settings.size(50), settings.size(3200))
+    few, many = (_backward_passes(settings, n) for n in sizes)
     rows = [
         (
             name,
@@ -192,16 +195,15 @@ def times_of_backward_passes(settings: Settings) -> Table:
             ratio(many[name], few[name]),
             ratio(many[name], many.get("torchdiffeq")),
         )
-        for name in names
+        for name in many
     ]
     columns = ("variant", *(f"{n} times, ms" for n in sizes), "growth", f"ratio at {sizes[1]}")
     return Table(columns, rows)
 
 
-def _backward_passes(settings: Settings, names: Sequence[str], n_times: int) -> dict[str, float]:
+def _backward_passes(settings: Settings, n_times: int) -> dict[str, float]:
     problem = problems.perceptron(settings.size(50), n_times=n_times).to(torch.float32)
-    variants = [backward_pass(name, problem, TIGHT) for name in names]
-    results = compare(variants, rounds=settings.rounds)
+    results = side_by_side(settings, "backward pass", BACKWARD, problem, TIGHT)
     return {name: settings.seconds(result) for name, result in results.done.items()}
 
 
@@ -245,34 +247,30 @@ def memory_table(settings: Settings, peaks: dict[str, Callable[[str], float]]) -
 
 
 def side_by_side(
-    settings: Settings,
-    names: Sequence[str],
-    problem: Problem,
-    setup: Setup,
-    *,
-    differentiated: bool,
+    settings: Settings, kind: str, names: Sequence[str], problem: Problem, setup: Setup
 ) -> Results:
-    """Measure variants by their names."""
-    variants = [
-        _variant(settings, name, problem, setup, differentiated=differentiated)
-        for name in settings.chosen(names)
-    ]
-    return compare(variants, rounds=settings.rounds)
+    """Measure variants of one of `KINDS` by their names."""
+    with ExitStack() as processes:
+        variants = []
+        for name in settings.chosen(names):
+            if name == FIELD:
+                n_calls = states("latentode", problem, setup).first().n_evals or 0
+                variant = field_alone(problem, n_calls, differentiated=kind != "states")
+            elif name in DIFFRAX:
+                assert settings.worker is not None  # it is left out where it cannot run
+                variant = diffrax_variant(settings.worker, kind, name, problem, setup)
+            elif may_exhaust_memory(name, problem):
+                process = processes.enter_context(alone(settings.n_threads))
+                variant = variant_alone(process, kind, name, problem, setup)
+            else:
+                variant = KINDS[kind](name, problem, setup)
+            variants.append(variant)
+        return compare(variants, rounds=settings.rounds)
 
 
-def _variant(
-    settings: Settings, name: str, problem: Problem, setup: Setup, *, differentiated: bool
-) -> Variant:
-    if name == FIELD:
-        n_calls = states("latentode", problem, setup).first().n_evals or 0
-        return field_alone(problem, n_calls, differentiated=differentiated)
-    if name.startswith("diffrax"):
-        assert settings.worker is not None  # it is left out where it cannot run
-        return diffrax.variant(
-            settings.worker, name, problem, setup, differentiated=differentiated
-        )
-    build = gradient if differentiated else states
-    return build(name, problem, setup)
+def may_exhaust_memory(name: str, problem: Problem) -> bool:
+    """Say what is to run in a process of its own: solver_alone.py says why."""
+    return name.startswith("torchdiffeq") and problem.ts.numel() > 1000
 
 
 def times_table(

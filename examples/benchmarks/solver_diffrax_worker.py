@@ -1,12 +1,6 @@
-"""Solve with diffrax what solver_diffrax.py asks for, a line of JSON at a time.
-
-Not to be run by hand. "prepare" compiles a solve, and leaves what it computes in values.npz;
-"time" runs it once more.
-"""
+"""The process that runs diffrax for solver_diffrax.py; not to be run by hand."""
 
 import functools
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from solver_equations import EQUATIONS
-from solver_timing import timed
+from solver_timing import Timing, timed
+from solver_worker import Request, serve
 
 Field = Callable[[jax.Array, jax.Array, list[jax.Array]], jax.Array]
-Request = dict[str, Any]
 METHODS = {"dopri5": diffrax.Dopri5, "kvaerno5": diffrax.Kvaerno5}
 # The fewer steps are allowed, the fewer checkpoints are kept; the neural field takes some 20.
 MAX_STEPS = {"perceptron": 256}
@@ -99,8 +93,8 @@ def program(request: Request) -> Callable[..., tuple[list[jax.Array], jax.Array]
     return gradients if request["differentiated"] else states
 
 
-def prepare(request: Request) -> tuple[Callable[[], object], dict[str, Any]]:
-    """Compile a solve, and give what runs it again, with the answer to the request."""
+def prepare(request: Request) -> tuple[Callable[[], Timing], dict[str, Any]]:
+    """Compile a solve, and leave what it computes in a file."""
     folder = Path(request["folder"])
     with np.load(folder / "problem.npz") as file:
         arrays = {name: jnp.asarray(file[name]) for name in file.files}
@@ -114,7 +108,8 @@ def prepare(request: Request) -> tuple[Callable[[], object], dict[str, Any]]:
     values, n_steps = run()
     numbered = {f"{i:02d}": np.asarray(value) for i, value in enumerate(values)}
     np.savez(folder / "values.npz", **numbered)
-    return run, {"n_steps": int(n_steps), "n_evals": evaluations(request, int(n_steps))}
+    answer = {"n_steps": int(n_steps), "n_evals": evaluations(request, int(n_steps))}
+    return lambda: timed(run), answer
 
 
 def evaluations(request: Request, n_steps: int) -> int | None:
@@ -122,22 +117,5 @@ def evaluations(request: Request, n_steps: int) -> int | None:
     return 6 * n_steps + 2 if request["method"] == "dopri5" else None
 
 
-def answer(request: Request, prepared: dict[str, Callable[[], object]]) -> dict[str, Any]:
-    if request["command"] == "time":
-        return timed(prepared[request["name"]])._asdict()
-    prepared[request["name"]], said = prepare(request)
-    return said
-
-
-def main() -> None:
-    prepared: dict[str, Callable[[], object]] = {}
-    for line in sys.stdin:
-        try:
-            said = answer(json.loads(line), prepared)
-        except Exception as error:  # noqa: BLE001 - the other process reports it
-            said = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(said), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(prepare)

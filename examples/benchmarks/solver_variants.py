@@ -186,6 +186,13 @@ def backward_pass(name: str, problem: Problem, setup: Setup) -> Variant:
     return whole._replace(measure=measure)
 
 
+KINDS: dict[str, Callable[[str, Problem, Setup], Variant]] = {
+    "states": states,
+    "gradient": gradient,
+    "backward pass": backward_pass,
+}
+
+
 def field_alone(problem: Problem, n_calls: int, *, differentiated: bool) -> Variant:
     """Give the variant that only calls the field, which takes less than all that call it so."""
     t, y0, cotangent = problem.ts.flatten()[0], problem.y0, torch.ones_like(problem.y0)

@@ -7,6 +7,7 @@ from latentode.data.batch import (
     gather_batch,
     gather_context,
     in_float64,
+    keep_rows,
 )
 from latentode.data.columns import Schema
 from latentode.data.errors import FrameError, LatentODEWarning
@@ -19,21 +20,34 @@ from latentode.data.panel import (
     to_panel,
 )
 from latentode.data.query import Query, query_at, query_horizon
+from latentode.data.regimes import (
+    REGIMES,
+    Forecast,
+    Interpolation,
+    Reconstruction,
+    Regime,
+    Stretch,
+)
 from latentode.data.scaling import ScaledPanel, Scaler, difference, scale_panel
-from latentode.data.split import OBJECTIVES, first_rows, time_holdout
+from latentode.data.split import first_rows, rows_before, time_holdout
 
 __all__ = [
-    "OBJECTIVES",
+    "REGIMES",
     "Batch",
+    "Forecast",
     "FrameError",
+    "Interpolation",
     "LatentODEWarning",
     "Panel",
     "Parts",
     "Query",
+    "Reconstruction",
+    "Regime",
     "RowRange",
     "ScaledPanel",
     "Scaler",
     "Schema",
+    "Stretch",
     "check_time_span",
     "difference",
     "drop_empty_rows",
@@ -42,8 +56,10 @@ __all__ = [
     "gather_context",
     "in_float64",
     "infer_schema",
+    "keep_rows",
     "query_at",
     "query_horizon",
+    "rows_before",
     "scale_panel",
     "select_series",
     "time_holdout",

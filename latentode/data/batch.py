@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from latentode.data.scaling import ScaledPanel
+from latentode.nn import Context
 
 
 class Batch(NamedTuple):
@@ -42,6 +43,15 @@ class Batch(NamedTuple):
     targets: Tensor
     targets_mask: Tensor
 
+    @property
+    def context(self) -> Context:
+        """What was observed."""
+        return Context(self.t, self.x, self.mask, self.lengths)
+
+    def repeated(self, n: int) -> "Batch":
+        """Give the series of the batch n times over, one batch after the other."""
+        return Batch(*(part.repeat(n, *[1] * (part.dim() - 1)) for part in self))
+
 
 class RowRange(NamedTuple):
     """Row numbers of a panel, ``first`` up to but not including ``end``, each (B,)."""
@@ -77,6 +87,28 @@ def gather_context(panel: ScaledPanel, context: RowRange, ts: Tensor) -> Batch:
     t, x, mask, lengths = _gather(panel, context, t0)
     nothing = x.new_zeros(*ts.shape, x.shape[2])
     return Batch(t, x, mask, lengths, ts, nothing, nothing.bool())
+
+
+def keep_rows(batch: Batch, kept: Tensor) -> Batch:
+    """Leave out the rows of the context that are not kept (B, T), as if they had never been.
+
+    Times are then relative to the last row that is kept.
+    """
+    kept = kept & batch.context.inside()
+    lengths = kept.sum(dim=1)
+    order = (~kept).byte().argsort(dim=1, stable=True)[:, : max(int(lengths.max()), 1)]
+    inside = torch.arange(order.shape[1], device=order.device) < lengths[:, None]
+    wide = order[..., None].expand(-1, -1, batch.x.shape[2])
+    mask = batch.mask.gather(1, wide) & inside[..., None]
+    t = batch.t.gather(1, order)
+    end = torch.where(lengths > 0, t.gather(1, (lengths - 1).clamp(min=0)[:, None])[:, 0], 0.0)
+    return batch._replace(
+        t=torch.where(inside, t - end[:, None], 0.0),
+        x=batch.x.gather(1, wide) * mask,
+        mask=mask,
+        lengths=lengths,
+        ts=batch.ts - end[:, None],
+    )
 
 
 def in_float64(batch: Batch) -> Batch:

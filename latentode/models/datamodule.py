@@ -11,24 +11,32 @@ import torch
 from torch import Generator, Tensor
 
 from latentode.data import (
-    OBJECTIVES,
+    REGIMES,
     Batch,
+    Panel,
     Parts,
+    Regime,
     RowRange,
-    ScaledPanel,
     Scaler,
+    Stretch,
     check_time_span,
     drop_empty_rows,
     first_rows,
     gather_batch,
     infer_schema,
+    rows_before,
     scale_panel,
     time_holdout,
     to_panel,
 )
+from latentode.models.questions import question_batches
 
 # Batches of an epoch at least: a few series are cut at other times again and again.
 _LEAST_BATCHES = 4
+# Batches that are filled together, so that each holds series of about one length.
+_BUCKET = 16
+# Series that are validated at a time.
+_VAL_SIZE = 256
 
 
 class Batches:
@@ -36,17 +44,17 @@ class Batches:
 
     Parameters
     ----------
-    panel : ScaledPanel
-        The series.
     series : Tensor
-        Which of them to go through.
-    parts : callable
-        Given some series and a generator, the rows to read and the rows to be asked about.
+        Which series to go through.
+    sizes : Tensor
+        Rows of each of them: those of a batch are to have about as many.
+    draw : callable
+        Give the batch of some series, drawn from a generator.
     batch_size : int
         Series in a batch.
-    n_draws : int, optional
+    n_draws : int
         How many draws make an epoch: each series once, in an order drawn anew, and so on from the
-        first. By default each series once, in the order given.
+        first.
     seed : int, default=0
         Seed of all draws; the n-th epoch draws the same however it was reached.
     first_epoch : int, default=0
@@ -55,40 +63,65 @@ class Batches:
 
     def __init__(
         self,
-        panel: ScaledPanel,
         series: Tensor,
-        parts: Callable[[Tensor, Generator], Parts],
+        sizes: Tensor,
+        draw: Callable[[Tensor, Generator], Batch],
         *,
         batch_size: int,
-        n_draws: int | None = None,
+        n_draws: int,
         seed: int = 0,
         first_epoch: int = 0,
     ) -> None:
-        self._panel = panel
         self._series = series
-        self._parts = parts
+        self._sizes = sizes
+        self._draw = draw
         self._batch_size = batch_size
         self._seed = seed
         self._n_draws = n_draws
         self._epoch = first_epoch
 
     def __len__(self) -> int:
-        return math.ceil((self._n_draws or len(self._series)) / self._batch_size)
+        return math.ceil(self._n_draws / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         state = np.random.SeedSequence([self._seed, self._epoch]).generate_state(1, np.uint64)
         generator = Generator().manual_seed(int(state[0]))
         self._epoch += 1
-        for series in self._order(generator).split(self._batch_size):
-            yield gather_batch(self._panel, self._parts(series, generator))
+        for numbers in self._grouped(self._order(generator), generator):
+            yield self._draw(self._series[numbers], generator)
 
     def _order(self, generator: Generator) -> Tensor:
-        if self._n_draws is None:
-            return self._series
         n = len(self._series)
         rounds = range(math.ceil(self._n_draws / n))
         order = torch.cat([torch.randperm(n, generator=generator) for _ in rounds])
-        return self._series[order[: self._n_draws]]
+        return order[: self._n_draws]
+
+    def _grouped(self, order: Tensor, generator: Generator) -> list[Tensor]:
+        """Split an order into batches of series of about one length, in an order of their own."""
+        batches: list[Tensor] = []
+        for bucket in order.split(_BUCKET * self._batch_size):
+            by_size = bucket[self._sizes[bucket].argsort(stable=True)]
+            batches += by_size.split(self._batch_size)
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+class FixedBatches:
+    """The same batches in every epoch.
+
+    Parameters
+    ----------
+    batches : sequence of Batch
+        The batches; a bare list would be taken for several loaders.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._batches)
 
 
 class SeriesDataModule(lightning.LightningDataModule):
@@ -102,13 +135,15 @@ class SeriesDataModule(lightning.LightningDataModule):
         Columns of the series and of the time; by default recognised by name.
     target_cols : Hashable or list, optional
         Columns of the values; by default every other column of numbers.
-    objective : {"forecast", "elbo"}, default="forecast"
-        What a model is asked in training: what follows a cut drawn at random in each series, or
-        the very rows that it reads.
+    regime : str or Regime, default="forecast"
+        What a model is asked in training: what follows a cut, "forecast" or a `Forecast`; hidden
+        rows, "interpolation" or an `Interpolation`; or the very rows that it reads, "elbo".
     batch_size : int, default=64
         Series in a batch.
     val_fraction : float, default=0.15
         Last part of each series' time span, held out of training for validation; may be 0.
+    val : pair of DataFrame, optional
+        Other series to validate on instead: rows to read, and rows to be told from them.
     max_rows : int, default=512
         Most rows of a series that are read, and that are asked about, at a time.
     random_state : int, default=0
@@ -149,15 +184,16 @@ class SeriesDataModule(lightning.LightningDataModule):
         id_col: Hashable | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
-        objective: str = "forecast",
+        regime: str | Regime = "forecast",
         batch_size: int = 64,
         val_fraction: float = 0.15,
+        val: tuple[object, object] | None = None,
         max_rows: int = 512,
         random_state: int = 0,
     ) -> None:
         super().__init__()
-        _check_options(objective, val_fraction, batch_size=batch_size, max_rows=max_rows)
-        self.objective = objective
+        _check_options(val_fraction, batch_size=batch_size, max_rows=max_rows)
+        self.regime = _regime(regime)
         self.batch_size = batch_size
         self.max_rows = max_rows
         self.random_state = random_state
@@ -165,10 +201,12 @@ class SeriesDataModule(lightning.LightningDataModule):
         self.panel = to_panel(df, self.schema)
         check_time_span(self.panel)
         observed = drop_empty_rows(self.panel)
-        n_kept = time_holdout(observed, val_fraction)
+        n_kept = time_holdout(observed, 0.0 if val is not None else val_fraction)
         self.scaler = Scaler.fit(first_rows(observed, n_kept), observed)
         self.scaled = scale_panel(observed, self.scaler)
-        self._cut = self.scaled.offsets[:-1] + torch.tensor(n_kept)
+        self._end = self.scaled.offsets[:-1] + torch.tensor(n_kept)
+        self._cut = self.scaled.offsets[:-1] + _rows_before_cut(observed, self.regime)
+        self._val = None if val is None else self.questions(*val)
 
     @property
     def n_features(self) -> int:
@@ -178,58 +216,93 @@ class SeriesDataModule(lightning.LightningDataModule):
     @property
     def n_held_out(self) -> int:
         """Number of rows held out for validation."""
-        return int((self.scaled.offsets[1:] - self._cut).sum())
+        return int((self.scaled.offsets[1:] - self._end).sum())
 
     def without_holdout(self) -> Self:
         """Give the same series, in the same scales, with every row to train on."""
         whole = copy.copy(self)
-        whole._cut = self.scaled.offsets[1:]
+        whole._end = self.scaled.offsets[1:]
         return whole
+
+    def questions(self, context: object, asked: object) -> list[Batch]:
+        """Give batches that ask for the rows of one frame, from those of another.
+
+        Parameters
+        ----------
+        context : DataFrame
+            What may be read, in the columns of the frame that is trained on.
+        asked : DataFrame
+            What is to be told, of series that have a context, or none at all.
+
+        Returns
+        -------
+        list of Batch
+            In the scales of training.
+        """
+        read, told = (drop_empty_rows(to_panel(part, self.schema)) for part in (context, asked))
+        return question_batches(read, told, self.scaler, max_rows=self.max_rows)
 
     def train_dataloader(self) -> Batches:
         """Give the batches of the rows to train on."""
-        first, cut = self.scaled.offsets[:-1], self._cut
-        objective, max_rows = OBJECTIVES[self.objective], self.max_rows
+        first, end, cut = self.scaled.offsets[:-1], self._end, self._cut
 
-        def parts(series: Tensor, generator: Generator) -> Parts:
-            rows = RowRange(first[series], cut[series])
-            return objective(rows, generator=generator, max_rows=max_rows)
+        def draw(series: Tensor, generator: Generator) -> Batch:
+            rows = Stretch(first[series], end[series], cut[series])
+            return self.regime(self.scaled, rows, generator=generator, max_rows=self.max_rows)
 
         # A long series is drawn once for each stretch that can be read of it.
-        n_stretches = torch.ceil((cut - first) / max_rows).long()
+        n_stretches = torch.ceil((end - first) / self.max_rows).long()
+        if self.regime.cut is not None:
+            n_stretches = (end > cut).long()  # with nothing after the cut, there is no question
         series = torch.arange(self.scaled.n_series).repeat_interleave(n_stretches)
         return Batches(
-            self.scaled,
             series,
-            parts,
+            (end - first)[series],
+            draw,
             batch_size=self.batch_size,
             n_draws=max(len(series), _LEAST_BATCHES * self.batch_size),
             seed=self.random_state,
             first_epoch=0 if self.trainer is None else self.trainer.current_epoch,
         )
 
-    def val_dataloader(self) -> Batches | list[Batch]:
+    def val_dataloader(self) -> FixedBatches:
         """Give batches that ask for the held-out rows, from those before them."""
-        first, cut, end = self.scaled.offsets[:-1], self._cut, self.scaled.offsets[1:]
+        if self._val is not None:
+            return FixedBatches(self._val)
+        first, cut, end = self.scaled.offsets[:-1], self._end, self.scaled.offsets[1:]
         series = (end > cut).nonzero().squeeze(1)
-        if len(series) == 0:
-            return []
+        sizes = (end - first)[series]
+        in_order = series[sizes.argsort(stable=True)]
+        return FixedBatches([
+            gather_batch(self.scaled, self._held_out(some))
+            for some in in_order.split(_VAL_SIZE)
+            if len(some)
+        ])
 
-        def parts(series: Tensor, _: Generator) -> Parts:
-            context = RowRange(
-                torch.maximum(first[series], cut[series] - self.max_rows), cut[series]
-            )
-            asked = RowRange(cut[series], torch.minimum(end[series], cut[series] + self.max_rows))
-            return Parts(context, asked)
-
-        return Batches(self.scaled, series, parts, batch_size=256)
-
-
-def _check_options(objective: str, val_fraction: float, **sizes: int) -> None:
-    if objective not in OBJECTIVES:
-        raise ValueError(
-            f"objective={objective} is not known: choose one of {', '.join(OBJECTIVES)}."
+    def _held_out(self, series: Tensor) -> Parts:
+        first, cut, end = (
+            rows[series] for rows in (self.scaled.offsets[:-1], self._end, self.scaled.offsets[1:])
         )
+        context = RowRange(torch.maximum(first, cut - self.max_rows), cut)
+        return Parts(context, RowRange(cut, torch.minimum(end, cut + self.max_rows)))
+
+
+def _regime(regime: str | Regime) -> Regime:
+    if not isinstance(regime, str):
+        return regime
+    if regime not in REGIMES:
+        raise ValueError(f"regime={regime} is not known: choose one of {', '.join(REGIMES)}.")
+    made: Regime = REGIMES[regime]()
+    return made
+
+
+def _rows_before_cut(panel: Panel, regime: Regime) -> Tensor:
+    if regime.cut is None:
+        return torch.zeros(len(panel.offsets) - 1, dtype=torch.long)
+    return torch.tensor(rows_before(panel, regime.cut))
+
+
+def _check_options(val_fraction: float, **sizes: int) -> None:
     if not 0 <= val_fraction < 1:
         raise ValueError(f"val_fraction={val_fraction} must be at least 0 and less than 1.")
     for name, size in sizes.items():

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from latentode.data import Batch, RowRange, ScaledPanel, gather_context, in_float64
-from latentode.models.latent_ode import LatentODE
+from latentode.models.latent_model import LatentModel
 
 # Series, and pairs of a series and a time, that are forecast at a time at most.
 _MOST_SERIES, _MOST_PAIRS = 1024, 50_000
@@ -16,7 +16,7 @@ _MOST_SERIES, _MOST_PAIRS = 1024, 50_000
 
 @torch.no_grad()
 def forecast_moments(
-    module: LatentODE,
+    module: LatentModel,
     scaled: ScaledPanel,
     series: np.ndarray,
     since: np.ndarray,
@@ -28,7 +28,7 @@ def forecast_moments(
 
     Parameters
     ----------
-    module : LatentODE
+    module : LatentModel
         A trained model; it is not changed.
     scaled : ScaledPanel
         What was observed of S series.
@@ -101,19 +101,23 @@ def _pad_times(series: np.ndarray, since: np.ndarray, n_series: int) -> tuple[np
     return place, torch.tensor(ts)
 
 
-def _moments(module: LatentODE, batch: Batch, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
+def _moments(module: LatentModel, batch: Batch, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
     """Give the mean and the standard deviation (B, P, D) of a forecast.
 
     The draws are the same for every series, so that no forecast depends on what else is asked,
     and come in pairs of opposite ones.
     """
-    q = module.encode(batch)
-    p = module.decode(q.mean, batch)
+    context = batch.context
+    q = module.encode(context)
+    p = module.decode(module.carry(q.mean, context, batch.ts), batch.ts, context)
     mean, variance = p.mean, p.variance
     if n_draws:
-        shape = n_draws // 2, q.mean.shape[1]
+        shape = n_draws // 2, q.mean.shape[-1]
         draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.mean)
-        paths = [module.decode(q.mean + q.stddev * e, batch) for e in torch.cat([draws, -draws])]
+        states = [q.mean + q.stddev * e for e in torch.cat([draws, -draws])]
+        paths = [
+            module.decode(module.carry(z0, context, batch.ts), batch.ts, context) for z0 in states
+        ]
         means = torch.stack([path.mean for path in paths])
         variance = torch.stack([path.variance for path in paths]).mean(dim=0)
         variance = variance + (means - mean).square().mean(dim=0)

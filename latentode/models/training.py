@@ -11,13 +11,14 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from latentode.models.datamodule import SeriesDataModule
-from latentode.models.latent_ode import LatentODE
+from latentode.models.latent_model import LatentModel
 
 _RANDOM_STATE = threading.RLock()
 
@@ -43,7 +44,14 @@ class KeepBest(Callback):
         self.best_epoch: int | None = None
         self.best_loss = float("inf")
         self.history: list[dict[str, float]] = []
+        self._validated: dict[str, Tensor] | None = None
         self._best_weights: dict[str, Tensor] | None = None
+
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Copy the weights that were validated: averaged ones are taken away after this."""
+        self._validated = copy.deepcopy(pl_module.state_dict())
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -56,7 +64,7 @@ class KeepBest(Callback):
             return
         if val_loss < self.best_loss:
             self.best_loss, self.best_epoch = val_loss, trainer.current_epoch + 1
-            self._best_weights = copy.deepcopy(pl_module.state_dict())
+            self._best_weights = self._validated
         elif self.patience and trainer.current_epoch + 1 - (self.best_epoch or 0) > self.patience:
             trainer.should_stop = True
 
@@ -113,19 +121,20 @@ class EpochBar(Callback):
 
 
 def train(
-    module: LatentODE,
+    module: LatentModel,
     data: SeriesDataModule,
     *,
     max_epochs: int,
     patience: int | None,
     accelerator: str,
     label: str | None,
+    averaging: float = 0.0,
 ) -> list[dict[str, float]]:
     """Train a module in place, and leave it with the weights of its best epoch.
 
     Parameters
     ----------
-    module : LatentODE
+    module : LatentModel
         The module.
     data : SeriesDataModule
         Its batches.
@@ -137,6 +146,8 @@ def train(
         Lightning's name of a device, as "cpu" or "auto".
     label : str or None
         Label of the progress bar; None for none.
+    averaging : float, default=0.0
+        Decay of the moving average of the weights, which is validated and kept; 0 for none.
 
     Returns
     -------
@@ -144,6 +155,11 @@ def train(
         The losses of each epoch.
     """
     best = KeepBest(patience)
+    callbacks: list[Callback] = [best]  # before the average, which it copies
+    if averaging:
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(averaging)))
+    if label is not None:
+        callbacks.append(EpochBar(label))
     with quiet():
         trainer = lightning.Trainer(
             max_epochs=max_epochs,
@@ -155,14 +171,14 @@ def train(
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[best] if label is None else [best, EpochBar(label)],
+            callbacks=callbacks,
         )
         _fit(trainer, module, data)
     module.eval()
     return best.history
 
 
-def _fit(trainer: lightning.Trainer, module: LatentODE, data: SeriesDataModule) -> None:
+def _fit(trainer: lightning.Trainer, module: LatentModel, data: SeriesDataModule) -> None:
     """Fit, and end by a signal as programs do."""
     try:
         trainer.fit(module, datamodule=data)

@@ -1,8 +1,39 @@
-"""Building blocks of models: encoder, vector field, decoder."""
+"""Building blocks of models: encoders, vector fields, latent paths, decoders, likelihoods."""
 
-from latentode.nn.decoder import GaussianDecoder
-from latentode.nn.encoder import GRUEncoder
+from latentode.nn.context import Context
+from latentode.nn.decoder import Decoder
+from latentode.nn.encoder import Encoder
+from latentode.nn.likelihood import Gaussian, QuantileDistribution, Quantiles, StudentTNoise
+from latentode.nn.path import EulerStep, GRUStep, ODEPath
+from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
+from latentode.nn.rules import Fading, Interpolating, Where, everywhere
 from latentode.nn.summary import Summary, summarise
-from latentode.nn.vector_field import MLPField
+from latentode.nn.variables import VariableTokens
+from latentode.nn.vector_field import GatedField, MLPField, OscillatorField
 
-__all__ = ["GRUEncoder", "GaussianDecoder", "MLPField", "Summary", "summarise"]
+__all__ = [
+    "Context",
+    "Decoder",
+    "Encoder",
+    "EulerStep",
+    "Fading",
+    "GRUDReader",
+    "GRUReader",
+    "GRUStep",
+    "GatedField",
+    "Gaussian",
+    "Interpolating",
+    "MLPField",
+    "ODEPath",
+    "ODERNNReader",
+    "OscillatorField",
+    "QuantileDistribution",
+    "Quantiles",
+    "StudentTNoise",
+    "Summary",
+    "TimeAttentionReader",
+    "VariableTokens",
+    "Where",
+    "everywhere",
+    "summarise",
+]

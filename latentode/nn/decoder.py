@@ -1,27 +1,48 @@
 """Decoders: from the latent state to a distribution over the observed variables."""
 
+from typing import Any, NamedTuple, Protocol
+
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
-from torch.nn.functional import softplus
+from torch.distributions import Distribution
 
-from latentode.nn.summary import Summary
+from latentode.nn.context import Context
+from latentode.nn.likelihood import LIKELIHOODS, Likelihood
+from latentode.nn.rules import Fading, Interpolating, Where, everywhere
+from latentode.nn.variables import VariableTokens
 
-# Least standard deviation, in scaled units: data are never known better.
-_LEAST_STD = 0.05
+Rule = Fading | Interpolating
+RULES: dict[str, type[Rule]] = {"fading": Fading, "interpolating": Interpolating}
+HEADS = ("linear", "mlp", "variable")
 
 
-class GaussianDecoder(nn.Module):
-    """Map latent states to an independent normal distribution per variable.
+class Head(Protocol):
+    """Give the numbers of a likelihood from latent states."""
 
-    Its mean starts from what is known of each variable at the end of the context, and the latent
-    state adds to that. With l, a, m and n the last value, its age, the mean and the count of a
-    variable's observations, at a distance d in time from the end of the context::
+    def read(self, context: Context) -> Tensor | None:
+        """Give what the head needs to know of a context."""
+        ...
 
-        w_l exp(-r_l (d + a)) l + w_m exp(-r_m d) n / (n + k) m
+    def __call__(self, z: Tensor, local: Tensor, known: Tensor | None, where: Where) -> Tensor:
+        """Give the numbers (..., K) of the values asked.
 
-    The weights w, rates r and the count k that a mean needs to weigh half are learned for each
-    variable; they start at w_l = 0.2, w_m = 0.7, r_l = r_m = 0.13, k = 1.3.
+        From states z (B, P, L), what is local to each time (B, P, F), and what was read.
+        """
+        ...
+
+
+class Known(NamedTuple):
+    """What a decoder knows of a context, beside the latent state."""
+
+    rule: Any
+    head: Tensor | None
+
+
+class Decoder(nn.Module):
+    """Map latent states to a distribution for each observed variable.
+
+    A rule says what is known of a variable at a time, such as its last value, fading; the latent
+    state adds to that, and says how certain it is.
 
     Parameters
     ----------
@@ -29,65 +50,192 @@ class GaussianDecoder(nn.Module):
         Width L of the latent state.
     n_features : int
         Observed variables D.
-    residual : bool, default=True
-        Whether the mean starts from what is known. Without it, it is read off the latent state
-        alone, as in Chen et al. (2018).
+    hidden_size : int, default=32
+        Width of the head's hidden layers, where it has any.
+    likelihood : str or Module, default="gaussian"
+        Family of the distribution: "gaussian", "student-t", "quantiles", or a module like
+        `Gaussian`.
+    head : {"linear", "mlp", "variable"}, default="linear"
+        How numbers are read off the latent state: by a linear map, by a network for all variables
+        at once, or by one network that is told the variable and what is known of it. Only the
+        last computes no more than the values asked.
+    rule : {"fading", "interpolating"} or None, default="fading"
+        Where to start: see `Fading` for forecasts and `Interpolating` for what lies between
+        observations. None reads all off the latent state, as in Chen et al. (2018).
+    n_attention : int, default=0
+        Layers of attention across variables, in the head "variable".
+    dropout : float, default=0.0
+        Share of the head's hidden features that each training step leaves out.
 
     Examples
     --------
     >>> import torch
-    >>> decoder = GaussianDecoder(latent_size=3, n_features=2, residual=False)
-    >>> decoder(torch.zeros(1, 4, 3), torch.zeros(1, 4), None).mean.shape
+    >>> decoder = Decoder(latent_size=3, n_features=2, rule=None)
+    >>> x = torch.zeros(1, 1, 2)
+    >>> known = decoder.read(Context(torch.zeros(1, 1), x, x > 0, torch.tensor([0])))
+    >>> decoder(torch.zeros(1, 4, 3), torch.zeros(1, 4), known).mean.shape
     torch.Size([1, 4, 2])
     """
 
-    def __init__(self, latent_size: int, n_features: int, *, residual: bool = True) -> None:
+    def __init__(
+        self,
+        latent_size: int,
+        n_features: int,
+        hidden_size: int = 32,
+        *,
+        likelihood: str | Likelihood = "gaussian",
+        head: str = "linear",
+        rule: str | None = "fading",
+        n_attention: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.head = nn.Linear(latent_size, 2 * n_features)
-        self.residual = Residual(n_features) if residual else None
-        if residual:  # what the latent state has to add is small at first
-            with torch.no_grad():
-                self.head.weight.mul_(0.3)
-                self.head.bias.mul_(0.3)
+        self.latent_size = latent_size
+        self.n_features = n_features
+        self.likelihood = _likelihood(likelihood, n_features)
+        if rule is not None and rule not in RULES:
+            raise ValueError(f"rule={rule} is not known: choose one of {', '.join(RULES)}.")
+        self.rule: Rule | None = None if rule is None else RULES[rule](n_features)
+        n_local = 0 if self.rule is None else self.rule.n_local
+        sizes = latent_size, n_local, hidden_size, n_features, self.likelihood.n_parameters
+        if n_attention and head != "variable":
+            raise ValueError(f"n_attention={n_attention} is for head=variable, not {head}.")
+        if head == "variable":
+            self.head: Head = VariableHead(*sizes, n_attention=n_attention, dropout=dropout)
+        elif head in HEADS:
+            self.head = SharedHead(*sizes, is_linear=head == "linear", dropout=dropout)
+        else:
+            raise ValueError(f"head={head} is not known: choose one of {', '.join(HEADS)}.")
+        # What interpolation leaves to the latent state vanishes at an observation, or nearly so.
+        slack = nn.Parameter(torch.full((n_features,), 0.1))
+        self.slack = slack if rule == "interpolating" else None
 
-    def forward(self, z: Tensor, ts: Tensor, known: Summary | None) -> Normal:
-        """Give p(x | z) with batch shape (B, P, D).
+    def read(self, context: Context) -> Known:
+        """Give what the decoder knows of a context, once for all times and draws."""
+        rule = None if self.rule is None else self.rule.read(context)
+        return Known(rule, self.head.read(context))
 
-        From states z (B, P, L) at times ts (B, P) since the end of the context, and a summary of
-        the context, which may be None without a residual.
+    def forward(
+        self,
+        z: Tensor,
+        ts: Tensor,
+        known: Known,
+        where: Where | None = None,
+        noise: Tensor | None = None,
+    ) -> Distribution:
+        """Give p(x | z) for the values asked, or for all of them, of batch shape (B, P, D).
+
+        From states z (B, P, L) at times ts (B, P) since the end of the context, what was read of
+        it, and the known standard deviation of a measurement, if there is one.
         """
-        mean, raw_std = self.head(z).chunk(2, dim=-1)
-        if self.residual is not None:
-            if known is None:
-                raise ValueError("a decoder with residual=True needs a summary of the context.")
-            mean = mean + self.residual(ts, known)
-        return Normal(mean, softplus(raw_std + 0.5) + _LEAST_STD)
+        if where is None:
+            where = everywhere(ts, self.n_features)
+        local = ts.new_zeros(*ts.shape, 0)
+        if self.rule is not None:
+            local = self.rule.local(known.rule, ts)
+        raw = self.head(z, local, known.head, where)
+        if self.rule is not None:
+            location = raw[..., 0]
+            if self.slack is not None:
+                between = local[..., 0][where.series, where.time]
+                location = location * (between + self.slack[where.variable])
+            location = location + self.rule(known.rule, ts, where)
+            raw = torch.cat([location[..., None], raw[..., 1:]], dim=-1)
+        p: Distribution = self.likelihood(raw, where.variable, noise)
+        return p
 
 
-class Residual(nn.Module):
-    """What is known of each variable, fading with time; see `GaussianDecoder`.
+class SharedHead(nn.Module):
+    """One map from the latent state to the numbers of all variables."""
 
-    Parameters
-    ----------
-    n_features : int
-        Observed variables D.
-    """
-
-    def __init__(self, n_features: int) -> None:
+    def __init__(
+        self,
+        latent_size: int,
+        n_local: int,
+        hidden_size: int,
+        n_features: int,
+        n_parameters: int,
+        *,
+        is_linear: bool,
+        dropout: float,
+    ) -> None:
         super().__init__()
-        self.last_weight = nn.Parameter(torch.full((n_features,), 0.2))
-        self.mean_weight = nn.Parameter(torch.full((n_features,), 0.7))
-        self.last_rate = nn.Parameter(torch.full((n_features,), -2.0))
-        self.mean_rate = nn.Parameter(torch.full((n_features,), -2.0))
-        self.half_count = nn.Parameter(torch.full((n_features,), 1.0))
+        width, layers = latent_size, list[nn.Module]()
+        if not is_linear:
+            layers = [
+                nn.Linear(latent_size + n_local, hidden_size),
+                nn.SiLU(),
+                nn.Dropout(dropout),
+            ]
+            width = hidden_size
+        out = nn.Linear(width, n_features * n_parameters)
+        with torch.no_grad():  # what the latent state has to add is small at first
+            out.weight.mul_(0.3)
+            out.bias.mul_(0.3)
+        self.layers = nn.Sequential(*layers, out)
+        self.is_linear = is_linear
+        self.n_parameters = n_parameters
 
-    def forward(self, ts: Tensor, known: Summary) -> Tensor:
-        """Give the start of a forecast, of shape (B, P, D), at times ts (B, P)."""
-        distance = ts.abs()[..., None]
-        last_faded = torch.exp(-softplus(self.last_rate) * (distance + known.age[:, None]))
-        mean_faded = torch.exp(-softplus(self.mean_rate) * distance)
-        trust = known.n_observed / (known.n_observed + softplus(self.half_count))
-        return (
-            self.last_weight * last_faded * known.last[:, None]
-            + self.mean_weight * mean_faded * (trust * known.mean)[:, None]
+    def read(self, context: Context) -> None:
+        """Need nothing."""
+
+    def forward(self, z: Tensor, local: Tensor, known: None, where: Where) -> Tensor:
+        """Give the numbers (..., K) of the values asked."""
+        features = z if self.is_linear else torch.cat([z, local], dim=-1)
+        raw = self.layers(features).unflatten(-1, (-1, self.n_parameters))
+        return raw if where.series.dim() == 3 else raw[where]
+
+
+class VariableHead(nn.Module):
+    """One network for the numbers of a value, told which variable and what is known of it."""
+
+    def __init__(
+        self,
+        latent_size: int,
+        n_local: int,
+        hidden_size: int,
+        n_features: int,
+        n_parameters: int,
+        *,
+        n_attention: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.tokens = VariableTokens(n_features, hidden_size, n_layers=n_attention)
+        self.of_time = nn.Linear(latent_size + n_local, hidden_size)
+        self.direct = nn.Linear(latent_size, n_features * n_parameters)
+        nn.init.normal_(self.direct.weight, std=0.02)
+        nn.init.zeros_(self.direct.bias)
+        self.layers = nn.Sequential(
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden_size, hidden_size),
+            nn.SiLU(),
+            nn.Linear(hidden_size, n_parameters),
         )
+        self.n_parameters = n_parameters
+
+    def read(self, context: Context) -> Tensor:
+        """Give what is known of each variable, (B, D, H)."""
+        tokens: Tensor = self.tokens(context)
+        return tokens
+
+    def forward(self, z: Tensor, local: Tensor, known: Tensor, where: Where) -> Tensor:
+        """Give the numbers (..., K) of the values asked."""
+        series, time, variable = where
+        # Sums of parts that were mapped before they were spread over the values asked.
+        at_time = self.of_time(torch.cat([z, local], dim=-1))
+        hidden = at_time[series, time] + known[series, variable]
+        direct = self.direct(z).unflatten(-1, (-1, self.n_parameters))
+        return self.layers(hidden) + direct[series, time, variable]
+
+
+def _likelihood(likelihood: str | Likelihood, n_features: int) -> Likelihood:
+    if not isinstance(likelihood, str):
+        return likelihood
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(
+            f"likelihood={likelihood} is not known: choose one of {', '.join(LIKELIHOODS)}."
+        )
+    made: Likelihood = LIKELIHOODS[likelihood](n_features)
+    return made

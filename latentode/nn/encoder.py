@@ -1,22 +1,39 @@
 """Encoders: from what was observed to a distribution over the latent state."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from latentode.nn.summary import OLDEST, Summary, summarise
+from latentode.nn.context import Context
+from latentode.nn.readers import (
+    GRUDReader,
+    GRUReader,
+    ODERNNReader,
+    Reader,
+    TimeAttentionReader,
+)
+from latentode.nn.summary import CLIP, N_NUMBERS
 
-# Standard deviations beyond which an observation moves the encoder no further.
-_CLIP = 5.0
+ANCHORS = ("end", "start", "rows")
+# The best known readers, by their names; each is made of a number of variables and a width.
+READERS: dict[str, Callable[[int, int], Reader]] = {
+    "gru": GRUReader,
+    "gru-backward": lambda d, h: GRUReader(d, h, direction="backward"),
+    "gru-both": lambda d, h: GRUReader(d, h, direction="both"),
+    "gru-d": GRUDReader,
+    "ode-rnn": ODERNNReader,
+    "attention": TimeAttentionReader,
+}
 
 
-class GRUEncoder(nn.Module):
-    """Read irregular observations with a GRU, and say where the latent state is.
+class Encoder(nn.Module):
+    """Read irregular observations, and say where the latent state is.
 
-    Each row enters as its values, which of them were observed, how long ago each variable was
-    observed before, the gap to the row before and the time to the end of the context. The state
-    of the GRU, with summaries of every variable, gives the mean and the standard deviation of a
-    normal distribution over the latent state at the anchor.
+    A reader gives a state for each row. The last of them, what attention pools of all, and
+    summaries of every variable give the mean and the standard deviation of a normal distribution
+    over the latent state at the anchor.
 
     Parameters
     ----------
@@ -25,13 +42,22 @@ class GRUEncoder(nn.Module):
     latent_size : int
         Width L of the latent state.
     hidden_size : int, default=32
-        Width of the GRU.
+        Width of the reader.
+    reader : str or Module, default="gru"
+        What reads the rows: "gru", "gru-backward", "gru-both", "gru-d", "ode-rnn", "attention",
+        or a module like `GRUReader`, which then has its own width.
+    anchor : {"end", "start", "rows"}, default="end"
+        Where the latent state stands: at the last row of the context, which suits forecasts; at
+        the first one, as in Chen et al. (2018), which is best read by "gru-backward"; or a state
+        at every row, which suits interpolation and long series.
+    n_heads : int, default=0
+        Heads of the attention that pools the states of all rows; 0 for none.
+    n_hidden : int, default=0
+        Layers between the features and the distribution, as wide as the reader.
+    summaries : bool, default=True
+        Whether the summaries of every variable are read too; never for "rows".
     dropout : float, default=0.3
-        Share of the encoder's features that each training step leaves out.
-    anchor : {"end", "start"}, default="end"
-        Where the latent state stands: at the last row of the context, which suits forecasts, with
-        rows read forward in time; or at the first one, as in Chen et al. (2018), with rows read
-        backward.
+        Share of the features that each training step leaves out.
 
     References
     ----------
@@ -41,12 +67,14 @@ class GRUEncoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> encoder = GRUEncoder(n_features=2, latent_size=3)
+    >>> encoder = Encoder(n_features=2, latent_size=3)
     >>> t, x = torch.tensor([[-1.0, 0.0]]), torch.randn(1, 2, 2)
-    >>> q = encoder(t, x, torch.ones_like(x).bool(), torch.tensor([2]))
+    >>> q = encoder(Context(t, x, torch.ones_like(x).bool(), torch.tensor([2])))
     >>> q.mean.shape
     torch.Size([1, 3])
     """
+
+    reader: Reader
 
     def __init__(
         self,
@@ -54,96 +82,82 @@ class GRUEncoder(nn.Module):
         latent_size: int,
         hidden_size: int = 32,
         *,
-        dropout: float = 0.3,
+        reader: str | Reader = "gru",
         anchor: str = "end",
+        n_heads: int = 0,
+        n_hidden: int = 0,
+        summaries: bool = True,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        if anchor not in {"end", "start"}:
-            raise ValueError(f"anchor={anchor} is not known: choose end or start.")
+        if anchor not in ANCHORS:
+            raise ValueError(f"anchor={anchor} is not known: choose one of {', '.join(ANCHORS)}.")
         self.anchor = anchor
-        self.gru = nn.GRU(3 * n_features + 2, hidden_size, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden_size + 5 * n_features, 2 * latent_size)
+        self.reader = _reader(reader, n_features, hidden_size)
+        size = self.reader.size
+        self.pool = AttentionPool(size, n_heads) if n_heads else None
+        self.summaries = summaries and anchor != "rows"
+        width = size * (1 + n_heads) + (N_NUMBERS * n_features if self.summaries else 0)
+        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        for _ in range(n_hidden):
+            layers += [nn.Linear(width, size), nn.SiLU()]
+            width = size
+        self.head = nn.Sequential(*layers, nn.Linear(width, 2 * latent_size))
 
     def anchor_time(self, t: Tensor) -> Tensor:
-        """Give the time (B,) of the latent state, for a context at times t (B, T)."""
+        """Give the times of the latent states, (B,) or (B, T), for a context at times t (B, T)."""
+        if self.anchor == "rows":
+            return t
         return torch.zeros_like(t[:, 0]) if self.anchor == "end" else t[:, 0]
 
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor, lengths: Tensor) -> Normal:
-        """Give q(z | x) with batch shape (B, L), the standard normal prior without a row.
+    def forward(self, context: Context) -> Normal:
+        """Give q(z | x), the standard normal prior for a series without a row.
 
-        From t (B, T), rising to 0, x and mask (B, T, D), of which the first ``lengths`` (B,) rows
-        are not padding.
+        Its batch shape is (B, L), or (B, T, L) for a state at every row.
         """
-        x = x.clamp(-_CLIP, _CLIP)
-        rows = row_features(t, x, mask)
-        if self.anchor == "start":
-            rows = reverse(rows, lengths)
-        states, _ = self.gru(rows)
-        # Padding stands behind the rows, so what the GRU makes of it is never looked at.
-        end = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, states.shape[2])
-        features = [states.gather(1, end).squeeze(1), *_bounded(summarise(t, x, mask))]
-        mean, raw_std = self.head(self.dropout(torch.cat(features, dim=-1))).chunk(2, dim=-1)
+        reading = self.reader(context)
+        states = reading.states if self.anchor == "rows" else reading.final[:, None]
+        features = [states]
+        if self.pool is not None:
+            pooled = self.pool(reading.states, context)[:, None]
+            features.append(pooled.expand(-1, states.shape[1], -1))
+        if self.summaries:
+            features.append(context.summary.bounded().flatten(1)[:, None])
+        mean, raw_std = self.head(torch.cat(features, dim=-1)).chunk(2, dim=-1)
         std = nn.functional.softplus(raw_std - 2) + 1e-4
-        empty = (lengths == 0)[:, None]
-        return Normal(mean.masked_fill(empty, 0.0), std.masked_fill(empty, 1.0))
+        empty = (context.lengths == 0)[:, None, None]
+        mean, std = mean.masked_fill(empty, 0.0), std.masked_fill(empty, 1.0)
+        return Normal(mean, std) if self.anchor == "rows" else Normal(mean[:, 0], std[:, 0])
 
 
-def _bounded(summary: Summary) -> list[Tensor]:
-    return [
-        summary.last,
-        summary.age,
-        summary.mean,
-        summary.n_observed / (summary.n_observed + 2),
-        summary.slope.clamp(-_CLIP, _CLIP),
-    ]
-
-
-def row_features(t: Tensor, x: Tensor, mask: Tensor) -> Tensor:
-    """Give what an encoder reads of each row, of shape (B, T, 3 D + 2)."""
-    gap = t.diff(dim=1, prepend=t[:, :1])
-    numbers = [ages(t, mask), torch.log1p(gap)[..., None], t.clamp(min=-_CLIP)[..., None]]
-    return torch.cat([x * mask, mask.to(x.dtype), *numbers], dim=-1)
-
-
-def ages(t: Tensor, mask: Tensor) -> Tensor:
-    """Give how long ago each variable was observed before each row, at most 2.
+class AttentionPool(nn.Module):
+    """Means of the states of all rows, weighted by attention.
 
     Parameters
     ----------
-    t : Tensor of shape (B, T)
-        Times, rising.
-    mask : Tensor of shape (B, T, D), dtype=torch.bool
-        True where a value was observed.
-
-    Returns
-    -------
-    Tensor of shape (B, T, D)
-        2 where there is no observation before.
-
-    Examples
-    --------
-    >>> import torch
-    >>> mask = torch.tensor([[[True], [False], [True]]])
-    >>> ages(torch.tensor([[0.0, 0.5, 0.75]]), mask)[..., 0]
-    tensor([[2.0000, 0.5000, 0.7500]])
+    size : int
+        Width H of the states.
+    n_heads : int
+        Number of means.
     """
-    seen_at = torch.where(mask, t[..., None], -torch.inf).cummax(dim=1).values
-    before = nn.functional.pad(seen_at[:, :-1], (0, 0, 1, 0), value=-torch.inf)
-    return (t[..., None] - before).clamp(max=OLDEST)
+
+    def __init__(self, size: int, n_heads: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(size + 1, n_heads)
+
+    def forward(self, states: Tensor, context: Context) -> Tensor:
+        """Give the means (B, n_heads H) of states (B, T, H)."""
+        t = context.t.clamp(min=-CLIP)[..., None]
+        scores = self.score(torch.cat([states, t], dim=-1))
+        outside = ~context.inside()[..., None]
+        # An empty series has equal weights, rather than none.
+        weights = scores.masked_fill(outside, -1e9).softmax(dim=1)
+        return torch.einsum("bth,bts->bhs", weights, states).flatten(1)
 
 
-def reverse(rows: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse the first ``lengths[i]`` rows of series i; rows are (B, T, F).
-
-    Examples
-    --------
-    >>> import torch
-    >>> rows = torch.tensor([[[1], [2], [3]], [[4], [5], [0]]])
-    >>> reverse(rows, torch.tensor([3, 2]))[..., 0]
-    tensor([[3, 2, 1],
-            [5, 4, 4]])
-    """
-    steps = torch.arange(rows.shape[1], device=rows.device)
-    index = (lengths[:, None] - 1 - steps).clamp(min=0)
-    return rows.gather(1, index[..., None].expand_as(rows))
+def _reader(reader: str | Reader, n_features: int, hidden_size: int) -> Reader:
+    if not isinstance(reader, str):
+        return reader
+    if reader not in READERS:
+        raise ValueError(f"reader={reader} is not known: choose one of {', '.join(READERS)}.")
+    return READERS[reader](n_features, hidden_size)

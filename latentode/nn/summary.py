@@ -7,6 +7,10 @@ from torch import Tensor
 
 # What counts as old: the age given to a variable that was never observed, in units of time.
 OLDEST = 2.0
+# Scaled values, and times, beyond this move a model no further.
+CLIP = 5.0
+# How fast the weight of an observation fades in the recent mean, for each unit of time.
+_RECENT = 12.0
 
 
 class Summary(NamedTuple):
@@ -26,6 +30,12 @@ class Summary(NamedTuple):
         How many there are.
     slope : Tensor
         Change per unit of time, by least squares shrunk towards 0.
+    recent : Tensor
+        Mean with weights that fade by a factor of e in a twelfth of a unit of time.
+    low, high : Tensor
+        The lowest and the highest value.
+    spread : Tensor
+        Standard deviation of the observed values.
     """
 
     last: Tensor
@@ -33,6 +43,21 @@ class Summary(NamedTuple):
     mean: Tensor
     n_observed: Tensor
     slope: Tensor
+    recent: Tensor
+    low: Tensor
+    high: Tensor
+    spread: Tensor
+
+    def bounded(self) -> Tensor:
+        """Give the numbers as a network may read them, of shape (B, D, 10)."""
+        values = [self.last, self.mean, self.recent, self.low, self.high, self.slope, self.spread]
+        numbers = [value.clamp(-CLIP, CLIP) for value in values]
+        was_seen = (self.n_observed > 0).to(self.age.dtype)
+        numbers += [self.age * was_seen, self.n_observed / (self.n_observed + 2), was_seen]
+        return torch.stack(numbers, dim=-1)
+
+
+N_NUMBERS = 10
 
 
 def summarise(t: Tensor, x: Tensor, mask: Tensor) -> Summary:
@@ -64,15 +89,23 @@ def summarise(t: Tensor, x: Tensor, mask: Tensor) -> Summary:
     observed = mask.to(x.dtype)
     n_observed = observed.sum(dim=1)
     n = n_observed.clamp(min=1)
+    was_seen = n_observed > 0
     mean = (x * observed).sum(dim=1) / n
     rows = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None]
     latest = (rows * mask).amax(dim=1)
     at = (latest - 1).clamp(min=0)[:, None]
-    last = x.gather(1, at).squeeze(1) * (latest > 0)
+    last = x.gather(1, at).squeeze(1) * was_seen
     age = (-t[..., None].expand_as(x).gather(1, at).squeeze(1)).clamp(max=OLDEST)
-    age = torch.where(latest > 0, age, OLDEST)
+    age = torch.where(was_seen, age, OLDEST)
     middle = (t[..., None] * observed).sum(dim=1) / n
     distance = (t[..., None] - middle[:, None]) * observed
+    deviation = (x - mean[:, None]) * observed
     # A ridge of 0.05: two values close in time say little of a trend.
-    slope = (distance * (x - mean[:, None])).sum(dim=1) / (distance.square().sum(dim=1) + 0.05)
-    return Summary(last, age, mean, n_observed, slope)
+    slope = (distance * deviation).sum(dim=1) / (distance.square().sum(dim=1) + 0.05)
+    # Weights relative to the variable's own last value: an old one leaves none of them at 0.
+    weights = torch.exp(_RECENT * (t[..., None] + age[:, None]).clamp(max=0)) * observed
+    recent = (weights * x).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-6)
+    low = torch.where(mask, x, torch.inf).amin(dim=1).where(was_seen, 0.0)
+    high = torch.where(mask, x, -torch.inf).amax(dim=1).where(was_seen, 0.0)
+    spread = (deviation.square().sum(dim=1) / n).sqrt()
+    return Summary(last, age, mean, n_observed, slope, recent, low, high, spread)

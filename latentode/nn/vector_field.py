@@ -1,13 +1,16 @@
 """Neural vector fields dz/dt = f(t, z)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 
 class MLPField(nn.Module):
-    """A two-layer network, bounded and damped: no solution can grow without end.
+    """A network with one or more hidden layers, bounded and damped: no solution can grow forever.
 
-    ``dz/dt = tanh(W2 tanh(W1 z + b1) + b2) - softplus(d) z``, with a learned rate d for each
+    ``dz/dt = r (tanh(W2 tanh(W1 z + b1) + b2) - softplus(d) z)``, with a learned rate d for each
     latent variable. It does not change with time, so that shifting a series in time shifts its
     forecast.
 
@@ -16,7 +19,11 @@ class MLPField(nn.Module):
     latent_size : int
         Width L of the latent state.
     hidden_size : int, default=32
-        Width of the hidden layer.
+        Width of the hidden layers.
+    n_hidden : int, default=1
+        How many there are.
+    speed : float, default=1.0
+        The factor r, in 1 per unit of time: how much may happen in one.
 
     Examples
     --------
@@ -26,13 +33,127 @@ class MLPField(nn.Module):
     torch.Size([5, 3])
     """
 
-    def __init__(self, latent_size: int, hidden_size: int = 32) -> None:
+    def __init__(
+        self, latent_size: int, hidden_size: int = 32, *, n_hidden: int = 1, speed: float = 1.0
+    ) -> None:
         super().__init__()
-        self.inner = nn.Linear(latent_size, hidden_size)
+        self.inner = _hidden(latent_size, hidden_size, n_hidden)
         self.outer = nn.Linear(hidden_size, latent_size)
         self.damping = nn.Parameter(torch.full((latent_size,), -1.0))
+        self.speed = speed
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Give dz/dt of shape (B, L) at states z (B, L); times t (B,) are not used."""
-        drive = torch.tanh(self.outer(torch.tanh(self.inner(z))))
-        return drive - nn.functional.softplus(self.damping) * z
+        drive = torch.tanh(self.outer(self.inner(z)))
+        return self.speed * (drive - softplus(self.damping) * z)
+
+
+class GatedField(nn.Module):
+    """A field with the gates of a GRU: solutions that start in [-1, 1] stay there.
+
+    ``dz/dt = r (1 - u) (g - z)``, with the update gate u and the candidate g of a gated recurrent
+    unit.
+
+    Parameters
+    ----------
+    latent_size : int
+        Width L of the latent state.
+    hidden_size : int, default=32
+        Width of the hidden layer.
+    speed : float, default=1.0
+        The factor r, in 1 per unit of time.
+
+    References
+    ----------
+    De Brouwer, Simm, Arany and Moreau (2019), GRU-ODE-Bayes, equation 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> GatedField(3)(torch.zeros(5), torch.randn(5, 3)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, latent_size: int, hidden_size: int = 32, *, speed: float = 1.0) -> None:
+        super().__init__()
+        self.inner = _hidden(latent_size, hidden_size, 1)
+        self.gates = nn.Linear(hidden_size, 2 * latent_size)
+        self.speed = speed
+
+    def forward(self, t: Tensor, z: Tensor) -> Tensor:
+        """Give dz/dt of shape (B, L) at states z (B, L); times t (B,) are not used."""
+        update, candidate = self.gates(self.inner(z)).chunk(2, dim=-1)
+        return self.speed * torch.sigmoid(update) * (torch.tanh(candidate) - z)
+
+
+class OscillatorField(nn.Module):
+    """Damped oscillators that a network drives and couples.
+
+    ``dz/dt = A z + r (W2 tanh(W1 z + b1) + b2)``, where A turns each pair of latent variables at
+    a learned frequency and damps it at a learned rate. The frequencies start spread evenly over
+    their logarithms, and stay below the largest.
+
+    Parameters
+    ----------
+    latent_size : int
+        Width L of the latent state, even.
+    hidden_size : int, default=32
+        Width of the hidden layers.
+    max_frequency : float, default=5.0
+        Largest frequency, in periods per unit of time: what the spacing of the data supports.
+    n_hidden : int, default=1
+        Hidden layers of the network.
+    speed : float, default=1.0
+        The factor r, in 1 per unit of time.
+
+    Examples
+    --------
+    >>> import torch
+    >>> OscillatorField(4)(torch.zeros(5), torch.randn(5, 4)).shape
+    torch.Size([5, 4])
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        hidden_size: int = 32,
+        *,
+        max_frequency: float = 5.0,
+        n_hidden: int = 1,
+        speed: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if latent_size % 2:
+            raise ValueError(f"latent_size={latent_size} must be even: oscillators are pairs.")
+        n = latent_size // 2
+        self.inner = _hidden(latent_size, hidden_size, n_hidden)
+        self.outer = nn.Linear(hidden_size, latent_size)
+        nn.init.normal_(self.outer.weight, std=0.1 / math.sqrt(hidden_size))
+        nn.init.zeros_(self.outer.bias)
+        lowest = min(0.5, max_frequency / 2)
+        start = torch.logspace(math.log10(lowest), math.log10(max_frequency), n)
+        # A sigmoid that is nearly 1 learns slowly: the fastest start a little below the largest.
+        self.raw_frequency = nn.Parameter(torch.logit(start / max_frequency * 0.95))
+        self.damping = nn.Parameter(torch.full((n,), -4.0))
+        self.max_frequency = max_frequency
+        self.speed = speed
+
+    @property
+    def frequency(self) -> Tensor:
+        """Frequencies (L / 2,), in periods per unit of time."""
+        return self.max_frequency * torch.sigmoid(self.raw_frequency)
+
+    def forward(self, t: Tensor, z: Tensor) -> Tensor:
+        """Give dz/dt of shape (B, L) at states z (B, L); times t (B,) are not used."""
+        omega, rate = 2 * math.pi * self.frequency, softplus(self.damping)
+        a, b = z.chunk(2, dim=-1)
+        turning = torch.cat([omega * b - rate * a, -omega * a - rate * b], dim=-1)
+        return turning + self.speed * self.outer(self.inner(z))
+
+
+def _hidden(width: int, hidden_size: int, n_hidden: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(n_hidden):
+        layers += [nn.Linear(width, hidden_size), nn.Tanh()]
+        width = hidden_size
+    return nn.Sequential(*layers)

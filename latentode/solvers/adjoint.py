@@ -7,11 +7,13 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from latentode.solvers.backsolve import Backsolve
-from latentode.solvers.captured import bytes_saved, tensors_behind
-from latentode.solvers.discrete import Discrete, Plan
+from latentode.solvers.captured import bytes_saved, is_looked_at, tensors_behind
+from latentode.solvers.clock import start_time
+from latentode.solvers.discrete import Discrete
 from latentode.solvers.explicit import Field
-from latentode.solvers.loop import slope_at_start, start_time
+from latentode.solvers.loop import slope_at_start
 from latentode.solvers.pullback import evaluate
+from latentode.solvers.record import Plan
 from latentode.solvers.solve import (
     Answer,
     Task,
@@ -76,12 +78,12 @@ def solve_with_adjoint(
     clock = task.clock._replace(t0=task.clock.t0.detach())
     task = task._replace(clock=clock, f=_as_precise_as_now(task.f, y0))
     field, moving = problem_for(task, y0).field, ts.requires_grad
-    first = evaluate(field, start_time(clock, task.options), y0, moving=moving)
+    first = evaluate(field, start_time(clock), y0, moving=moving)
     tensors = tensors_behind(task.f, first)
     if not (tensors or y0.requires_grad or moving):
         with torch.no_grad():
             return solve(task, problem_for(task, y0), y0, first.k.detach(), ts)
-    if adjoint != "backsolve" and any(x._backward_hooks or x.retains_grad for x in tensors):
+    if adjoint != "backsolve" and any(map(is_looked_at, tensors)):
         # Somebody looks at the gradient of a tensor, which is to come there once and whole.
         return solve_keeping(task._replace(clock=moving_clock), y0, ts)
     if adjoint == "backsolve":

@@ -5,9 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentode.solvers.captured import StandIns
 from latentode.solvers.control import Tolerance
-from latentode.solvers.explicit import Method
-from latentode.solvers.loop import Problem, Tried, course_to, march, start
+from latentode.solvers.course import Tried, course_to
+from latentode.solvers.explicit import Field, Method
+from latentode.solvers.loop import march, start
+from latentode.solvers.problem import Problem
 from latentode.solvers.solution import SolverError
 from latentode.solvers.solve import (
     Answer,
@@ -62,7 +65,11 @@ class Backsolve(torch.autograd.Function):
         if not bool(grad_ys.isfinite().all()):
             raise FloatingPointError("the gradient of the loss for the states is not finite.")
         ts, ys, *tensors = ctx.saved_tensors
-        sweep = _Sweep(ctx.task, tensors, ctx.evals_backward)
+        stand_ins = StandIns(tensors)
+        task = ctx.task
+        if stand_ins.leaves:
+            task = task._replace(f=_within(stand_ins, task.f))
+        sweep = _Sweep(task, [*tensors, *stand_ins.leaves], ctx.evals_backward)
         grad_ts = torch.zeros_like(ts)
         adj = grad_ys[:, -1]
         for j in range(ts.shape[1] - 1, 0, -1):
@@ -73,7 +80,19 @@ class Backsolve(torch.autograd.Function):
                 f_0 = ctx.task.f(ts[:, 0].to(ctx.task.clock.dtype), ys[:, 0])
                 grad_ts[:, 0] = -inner(adj, f_0)
             adj = adj + grad_ys[:, j - 1]
-        return None, None, None, adj, grad_ts, None, *sweep.gradients
+        # Where torch is not asked, as in a graph of TorchScript, a tensor is used itself.
+        gradients, others = sweep.gradients[: len(tensors)], sweep.gradients[len(tensors) :]
+        for i, other in zip(stand_ins.places, others, strict=True):
+            gradients[i] += other
+        return None, None, None, adj, grad_ts, None, *gradients
+
+
+def _within(stand_ins: StandIns, f: Field) -> Field:
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        with stand_ins:
+            return f(t, y)
+
+    return field
 
 
 class _Sweep:
@@ -91,7 +110,8 @@ class _Sweep:
         """Carry a = adj (B, D) from times t (B,), with state y (B, D), to t_before (B,)."""
         clock = self.task.clock._replace(t0=t, sign=-self.task.clock.sign, runs_back=True)
         size = torch.nn.functional.pad(adj.abs(), (0, 1)).amax(dim=1)
-        size = size.where(size > 0, 1.0)
+        moves = size > 0  # a cotangent of zero stays zero: the sample may rest
+        size = size.where(moves, 1.0)
         both = torch.cat([y, adj / size[:, None]], dim=1)
         # The field is not evaluated before the first time, where it need not exist.
         # A failure of this solve is one of the whole batch: its gradients would be wrong.
@@ -102,7 +122,7 @@ class _Sweep:
         if known is not None and bool((known > 0).all()):
             options, known = options._replace(first_step=known), None
         problem = problem_for(Task(self._field, self.task.tableau, clock, options), both)
-        s_end = clock.since_start(t_before[:, None])[:, 0]
+        s_end = clock.since_start(t_before[:, None])[:, 0].where(moves, 0.0)
         weight = self.task.clock.sign * size
         try:
             k = problem.field(problem.clock.time_for_field(torch.zeros_like(s_end)), both)

@@ -2,10 +2,11 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from latentode.solvers.pullback import Evaluation
 
@@ -102,6 +103,55 @@ def _parts(x: object) -> Iterator[object]:
     elif callable(x) and hasattr(x, "__dict__") and not inspect.isclass(x):
         yield vars(x)
         yield type(x).__call__
+
+
+class StandIns(TorchFunctionMode):
+    """Within it, leaves of its own are used in the place of tensors at which somebody looks.
+
+    A gradient is computed part by part; a hook is to see it once and whole.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensors
+        Tensors that a field uses.
+
+    Attributes
+    ----------
+    leaves : list of Tensors
+        What stands in, for those of the tensors that have hooks or keep their gradients.
+    places : list of int
+        Which these are.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.places = [i for i, x in enumerate(tensors) if x.requires_grad and is_looked_at(x)]
+        self.leaves = [tensors[i].detach().requires_grad_() for i in self.places]
+        self._by_id = {id(tensors[i]): x for i, x in zip(self.places, self.leaves, strict=True)}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Call a function of torch with what stands in for its arguments."""
+        return func(*self._replaced(args), **self._replaced(kwargs or {}))
+
+    def _replaced(self, x: Any) -> Any:  # noqa: ANN401
+        if isinstance(x, Tensor):
+            return self._by_id.get(id(x), x)
+        if isinstance(x, dict):
+            return {key: self._replaced(part) for key, part in x.items()}
+        if type(x) in (tuple, list):
+            return type(x)(self._replaced(part) for part in x)
+        return x
+
+
+def is_looked_at(x: Tensor) -> bool:
+    """Say whether somebody looks at the gradient of a tensor on its way."""
+    return bool(x._backward_hooks) or x.retains_grad
 
 
 def _is_filled(cell: Any) -> bool:  # noqa: ANN401

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentode.solvers.loop import Position, Tried
+from latentode.solvers.course import Position, Tried
 
 
 class Piece(NamedTuple):

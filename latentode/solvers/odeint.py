@@ -1,25 +1,37 @@
 """The one public solve function: check, choose, solve, report."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from latentode.solvers.adjoint import ADJOINTS, is_transformed, solve_with_adjoint
-from latentode.solvers.control import Tolerance
-from latentode.solvers.dense import Track
-from latentode.solvers.events import Event, Occurrences, flattened_events, solve_with_events
-from latentode.solvers.explicit import Field
-from latentode.solvers.fields import analytic
-from latentode.solvers.loop import Clock, Options, failure, start_time
+from latentode.solvers.adjoint import is_transformed, solve_with_adjoint
+from latentode.solvers.arguments import (
+    check_args,
+    check_choice,
+    check_choices,
+    check_state,
+    check_step_range,
+    check_whole,
+    real_dtype,
+    step_sizes,
+    tolerance_of,
+)
+from latentode.solvers.clock import Clock
+from latentode.solvers.eventful import solve_with_events
+from latentode.solvers.events import Event, Occurrences, flattened_events
+from latentode.solvers.flat_field import VectorField, flattened_field
+from latentode.solvers.masking import masked, of_living
 from latentode.solvers.methods import METHODS
-from latentode.solvers.solution import DenseSolution, Solution, SolverError, Stats
-from latentode.solvers.solve import Answer, Task, problem_for
-from latentode.solvers.state import Layout, State, layout_of, spread, tensors_of
-
-VectorField = Callable[..., Any]
+from latentode.solvers.problem import Options
+from latentode.solvers.reader import reader_of
+from latentode.solvers.solution import Solution, SolverError, Stats
+from latentode.solvers.solve import Answer, Task
+from latentode.solvers.starts import Begin, living
+from latentode.solvers.state import State, layout_of
+from latentode.solvers.times import stops_and_jumps, times_of, with_jumps, with_start
 
 
 def odeint(
@@ -153,146 +165,86 @@ def odeint(
     """
     if not callable(f):
         raise TypeError(f"f must be callable as f(t, y), not {type(f).__name__}.")
+    check_args(args)
     is_transformed()  # vmap would fail below, and not say why
     layout = layout_of(y0)
-    _check_state(y0)
+    check_state(y0)
     rows = layout.packed(y0).contiguous()
-    ts = _check_times(ts, rows)
+    ts = times_of(ts, rows)
     n_skipped = 0
     if t0 is not None:
-        ts, n_skipped = _check_times(_with_start(ts, t0), rows), 1
-    _check_choices(method, adjoint, has_step_size=step_size is not None, dense=dense)
+        ts, n_skipped = times_of(with_start(ts, t0), rows), 1
+    check_choices(method, adjoint, has_step_size=step_size is not None, dense=dense)
     if compile and METHODS[method].is_implicit:
         raise ValueError(f"compile=True is for explicit methods, not for method={method}.")
-    _check_choice("control", control, ("per_sample", "joint"))
-    _check_choice("on_failure", on_failure, ("raise", "mask"))
-    _check_whole("max_steps", max_steps)
-    _check_whole("checkpoint_every", checkpoint_every)
-    _check_step_range(min_step, max_step)
+    check_choice("control", control, ("per_sample", "joint"))
+    check_choice("on_failure", on_failure, ("raise", "mask"))
+    check_whole("max_steps", max_steps)
+    check_whole("checkpoint_every", checkpoint_every)
+    check_step_range(min_step, max_step)
 
     # Steps are summed up in float64 where there is one: a state may be coarse, its time is not.
     exact = ts.to(torch.float32 if rows.device.type == "mps" else torch.float64)
     sign = torch.where(exact[:, -1] < exact[:, 0], -1.0, 1.0).to(exact).detach()
-    stops, jumps = _stops(step_ts, jump_ts, exact)
+    stops, jumps = stops_and_jumps(step_ts, jump_ts, exact, adjoint)
     options = Options(
-        tolerance=_tolerance(rtol, atol, layout, rows),
-        step_size=_step_sizes("step_size", step_size, sign),
-        first_step=_step_sizes("first_step", first_step, sign),
+        tolerance=tolerance_of(rtol, atol, layout, rows),
+        step_size=step_sizes("step_size", step_size, sign),
+        first_step=step_sizes("first_step", first_step, sign),
         min_step=float(min_step),
         max_step=float(max_step),
         max_steps=max_steps,
         clip_end=clip_end,
         joint=control == "joint",
         forgiving=on_failure == "mask",
-        has_jumps=jumps is not None and bool(jumps.any()),
+        has_jumps=bool(jumps.any()),
         compiled=compile,
     )
-    if stops is not None and adjoint == "backsolve":
-        raise ValueError("step_ts and jump_ts are not for adjoint=backsolve: use adjoint=direct.")
     runs_back = bool((sign < 0).any())
-    field = _flattened(f, layout, args, rows.dtype)
-    stillborn: dict[int, SolverError] = {}
-    if options.forgiving:
-        clock = Clock(exact[:, 0].detach(), sign, _real(rows.dtype), runs_back)
-        with torch.no_grad():
-            k = field(start_time(clock, options), rows)
-        rows, exact, sign, stillborn = _replaced_starts(k, rows, exact, sign, method)
-    clock = Clock(exact[:, 0], sign, _real(rows.dtype), runs_back)
-    task = Task(field, METHODS[method], clock, options, stops, jumps)
+
+    def task_for(begin: Begin) -> Task:
+        clock = Clock(begin.ts[:, 0], begin.sign, real_dtype(rows.dtype), runs_back)
+        if options.has_jumps:
+            clock = with_jumps(clock, begin.ts, stops, jumps)
+        field = flattened_field(f, layout, begin.args, rows.dtype)
+        on_the_way = (stops, jumps) if len(jumps) else (None, None)
+        return Task(field, METHODS[method], clock, options, *on_the_way)
+
     evals_backward = torch.zeros_like(sign, dtype=torch.long)
-    how: dict[str, Any] = {"evals_backward": evals_backward, "checkpoint_every": checkpoint_every}
-    occurrences: tuple[Occurrences, ...] = ()
-    if events:
-        flat_events = flattened_events(events, layout, clock.dtype)
-        answer, occurrences = solve_with_events(
-            adjoint, task, rows, exact, flat_events, keep_steps=dense, **how
-        )
-    else:
-        answer = solve_with_adjoint(adjoint, task, rows, exact, keep_steps=dense, **how)
+    how: dict[str, Any] = {
+        "keep_steps": dense,
+        "evals_backward": evals_backward,
+        "checkpoint_every": checkpoint_every,
+    }
+
+    def solved(begin: Begin) -> tuple[Answer, tuple[Occurrences, ...]]:
+        task = task_for(begin)
+        if not events:
+            return solve_with_adjoint(adjoint, task, begin.y0, begin.ts, **how), ()
+        flat_events = flattened_events(events, layout, task.clock.dtype)
+        return solve_with_events(adjoint, task, begin.y0, begin.ts, flat_events, **how)
+
+    begin, stillborn = Begin(rows, exact, sign, tuple(args)), dict[int, SolverError]()
+    try:
+        answer, occurrences = solved(begin)
+    except SolverError:
+        if not options.forgiving:
+            raise
+        # A solve that forgives fails at its start alone, which is so rare that it is looked into
+        # afterwards.
+        begin, stillborn, n_evals = living(begin, task_for)
+        answer, occurrences = solved(begin)
+        evals = answer.counts.evals + 1 + n_evals  # one before it failed
+        answer = answer._replace(counts=answer.counts._replace(evals=evals))
     answer.failures.update(stillborn)
-    ys = _masked(answer, exact, task, stillborn)[:, n_skipped:]
+    task = task_for(begin)
+    ys = masked(answer, begin.ts, task, stillborn)[:, n_skipped:]
     return Solution(
         layout.unpacked(ys),
         _stats(answer, evals_backward),
-        _reader(answer.track, clock, rows, layout, list(stillborn)) if dense else None,
+        reader_of(answer.track, task.clock, begin.y0, layout, list(stillborn)) if dense else None,
         answer.failures,
-        tuple(_of_living(found, stillborn, layout) for found in occurrences),
-    )
-
-
-def _flattened(f: VectorField, layout: Layout, args: tuple[Any, ...], dtype: torch.dtype) -> Field:
-    """Give f as a field of states (B, D), and check what it returns."""
-
-    def flat(t: Tensor, y: Tensor) -> Tensor:
-        k = f(t, y, *args)
-        if type(k) is Tensor and k.shape == y.shape and k.dtype == dtype:
-            return k
-        layout.check(k, dtype)
-        if len(k) != len(y):
-            raise _other_batch(k, y)
-        return k.to(dtype)
-
-    def flattening(t: Tensor, y: Tensor) -> Tensor:
-        k = f(t, layout.unpacked(y), *args)
-        layout.check(k, dtype)
-        for part in tensors_of(k):
-            if len(part) != len(y):
-                raise _other_batch(part, y)
-        return layout.packed(k).to(dtype)
-
-    if not layout.is_row:
-        flattening.given = f  # type: ignore[attr-defined]
-        return flattening
-    flat.given = f  # type: ignore[attr-defined]
-    if not args:
-        flat.analytic = analytic(f)  # type: ignore[attr-defined]
-    return flat
-
-
-def _replaced_starts(
-    k0: Tensor, y0: Tensor, ts: Tensor, sign: Tensor, name: str
-) -> tuple[Tensor, Tensor, Tensor, dict[int, SolverError]]:
-    """Put another sample's start where the field is not finite, and say which samples failed so.
-
-    Nothing that is not finite may enter a graph, even masked: its gradient is not zero.
-    """
-    bad = ~k0.isfinite().all(dim=1)
-    if not bool(bad.any()):
-        return y0, ts, sign, {}
-    errors = {
-        i: SolverError(
-            f"{name} cannot solve sample {i} of {len(y0)} past t={float(ts[i, 0]):.6g}: the "
-            "vector field is not finite at the start. Check it there.",
-            sample=i,
-            t=float(ts[i, 0]),
-        )
-        for i in bad.nonzero()[:, 0].tolist()
-    }
-    if bool(bad.all()):
-        raise errors[0]
-    mate = int((~bad).nonzero()[0])
-    mates = torch.arange(len(bad), device=bad.device).masked_fill(bad, mate)
-    return y0[mates], ts[mates], sign[mates], errors
-
-
-def _of_living(
-    found: Occurrences, stillborn: dict[int, SolverError], layout: Layout
-) -> Occurrences:
-    """Leave out what was found for the stand-ins of samples that could not start."""
-    n, ts, ys = found
-    if stillborn:
-        dead = torch.zeros_like(n, dtype=torch.bool)
-        dead[list(stillborn)] = True
-        n = n.masked_fill(dead, 0)
-        ts = ts.masked_fill(dead[:, None], torch.nan)
-        ys = ys.masked_fill(dead[:, None, None], torch.nan)
-    return Occurrences(n, ts, layout.unpacked(ys))
-
-
-def _other_batch(k: Tensor, y: Tensor) -> ValueError:
-    return ValueError(
-        f"f must return dy/dt for each of the {len(y)} samples of y, but it returned shape "
-        f"{tuple(k.shape)}."
+        tuple(of_living(found, stillborn, layout) for found in occurrences),
     )
 
 
@@ -300,227 +252,3 @@ def _stats(answer: Answer, evals_backward: Tensor) -> Stats:
     counts = answer.counts
     rejected = counts.tried - counts.accepted
     return Stats(counts.tried, counts.accepted, rejected, counts.evals, evals_backward)
-
-
-def _real(dtype: torch.dtype) -> torch.dtype:
-    return torch.empty((), dtype=dtype).abs().dtype
-
-
-def _reader(
-    track: Track, clock: Clock, y0: Tensor, layout: Layout, stillborn: list[int]
-) -> DenseSolution:
-    def read(ts: Tensor) -> State:
-        if not isinstance(ts, Tensor):
-            raise TypeError(f"times must be a Tensor, not {type(ts).__name__}.")
-        s = clock.since_start(_check_shape(ts, len(y0)))
-        reached = track.reached() if track.pieces else torch.zeros_like(s[:, 0])
-        outside = ~((s >= 0) & (s <= reached[:, None]))
-        if bool(outside.any()):
-            i, j = outside.nonzero()[0].tolist()
-            raise ValueError(
-                f"time {clock.time(s[:, j]).detach()[i]:.6g} of sample {i} lies outside of what "
-                f"was solved, {clock.t0.detach()[i]:.6g} to {clock.time(reached).detach()[i]:.6g}."
-            )
-        ys = track.read(s) if track.pieces else y0[:, None].expand(*s.shape, -1)
-        if stillborn:
-            dead = torch.zeros(len(ys), dtype=torch.bool, device=ys.device)
-            dead[stillborn] = True
-            ys = ys.masked_fill(dead[:, None, None], torch.nan)
-        return layout.unpacked(ys)
-
-    return read
-
-
-def _check_state(y0: State) -> None:
-    first, *others = tensors_of(y0)
-    for other in others:
-        if (other.dtype, other.device, len(other)) != (first.dtype, first.device, len(first)):
-            raise ValueError(
-                "the parts of y0 must have the same batch size, dtype and device, but they have "
-                f"{len(first)}, {first.dtype}, {first.device} and {len(other)}, {other.dtype}, "
-                f"{other.device}."
-            )
-    for part in (first, *others):
-        finite = part.detach().isfinite()
-        bad = ~(finite.flatten(1).all(dim=1) if finite.dim() > 1 else finite)
-        if bool(bad.any()):
-            raise ValueError(f"y0 is not finite in sample {int(bad.nonzero()[0])}.")
-
-
-def _with_start(ts: Tensor, t0: float | Tensor) -> Tensor:
-    start = torch.as_tensor(t0, device=ts.device)
-    if start.shape not in ((), ts.shape[:1]):
-        raise ValueError(
-            f"t0 must be a number or have shape (B,) with B={len(ts)}, not {tuple(start.shape)}."
-        )
-    # A number takes the dtype of the times, if that can hold it.
-    exact = start.dim() or (start.is_floating_point() and not ts.is_floating_point())
-    dtype = torch.promote_types(ts.dtype, start.dtype) if exact else ts.dtype
-    return torch.cat([start.to(dtype).expand(len(ts))[:, None], ts.to(dtype)], dim=1)
-
-
-def _stops(
-    step_ts: Tensor | None, jump_ts: Tensor | None, exact: Tensor
-) -> tuple[Tensor | None, Tensor | None]:
-    """Give where steps end as times (B, J), and at which of them (J,) the field jumps."""
-    stops, jumps = [], []
-    for name, given in (("step_ts", step_ts), ("jump_ts", jump_ts)):
-        if given is None:
-            continue
-        times = _check_shape(torch.as_tensor(given, device=exact.device), len(exact), name)
-        if not times.shape[1]:
-            continue
-        if not bool(times.isfinite().all()):
-            raise ValueError(f"{name} must be finite.")
-        stops.append(times.to(exact.dtype).detach())
-        jumps.append(torch.full((times.shape[1],), name == "jump_ts", device=exact.device))
-    if not stops:
-        return None, None
-    return torch.cat(stops, dim=1), torch.cat(jumps)
-
-
-def _check_times(ts: Tensor, y0: Tensor) -> Tensor:
-    """Give the times as (B, T)."""
-    if not isinstance(ts, Tensor) or ts.is_complex() or ts.dtype == torch.bool:
-        raise TypeError("ts must be a Tensor of real times.")
-    ts = _check_shape(ts, len(y0))
-    if ts.shape[1] == 0:
-        raise ValueError("ts is empty: give at least the time of y0.")
-    given = ts.detach()
-    if not given.is_floating_point() and given.numel() and int(given.abs().max()) > 2**53:
-        raise ValueError(
-            "ts holds whole numbers above 2**53, which float64 cannot tell apart: subtract the "
-            "first time, or count in a coarser unit."
-        )
-    given = given.double() if given.device.type != "mps" else given.float()
-    bad = ~given.isfinite()
-    if bool(bad.any()):
-        i, j = bad.nonzero()[0].tolist()
-        raise ValueError(f"ts[{i}, {j}] is {given[i, j]:g}: times must be finite.")
-    steps = given.diff(dim=1)
-    turns = (steps > 0).any(dim=1) & (steps < 0).any(dim=1)
-    if bool(turns.any()):
-        i = int(turns.nonzero()[0])
-        first = steps[i][steps[i] != 0][0]
-        j = int((steps[i] * first < 0).nonzero()[0])
-        raise ValueError(
-            f"times must rise or fall along a row, but ts[{i}, {j}]={given[i, j]:.6g} is "
-            f"followed by ts[{i}, {j + 1}]={given[i, j + 1]:.6g}: sort them."
-        )
-    return ts
-
-
-def _check_shape(ts: Tensor, n_samples: int, name: str = "times") -> Tensor:
-    if ts.dim() not in (1, 2) or (ts.dim() == 2 and len(ts) != n_samples):
-        raise ValueError(
-            f"{name} must have shape (T,) or (B, T) with B={n_samples} as in y0, not "
-            f"{tuple(ts.shape)}."
-        )
-    return ts.expand(n_samples, -1)
-
-
-def _check_choices(method: str, adjoint: str, *, has_step_size: bool, dense: bool) -> None:
-    _check_choice("method", method, tuple(METHODS))
-    _check_choice("adjoint", adjoint, ADJOINTS)
-    if METHODS[method].error is None and not has_step_size:
-        raise ValueError(f"method={method} takes steps of one size: give step_size.")
-    if METHODS[method].is_implicit and adjoint == "backsolve":
-        raise ValueError(f"method={method} is implicit: use adjoint=direct or adjoint=replay.")
-    if dense and adjoint in ("replay", "backsolve"):
-        raise ValueError(f"adjoint={adjoint} keeps no graph: use adjoint=direct with dense=True.")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={value} is not known: choose one of {', '.join(choices)}.")
-
-
-def _check_whole(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value} must be a whole number of at least 1.")
-
-
-def _check_step_range(min_step: float, max_step: float) -> None:
-    if not 0 <= min_step < math.inf:
-        raise ValueError(f"min_step={min_step} must be a number of at least 0.")
-    if not max_step > 0 or max_step < min_step:
-        raise ValueError(f"max_step={max_step} must be positive, and at least min_step.")
-
-
-def _tolerance(
-    rtol: float | Tensor, atol: float | Tensor, layout: Layout, rows: Tensor
-) -> Tolerance:
-    like = torch.empty((), dtype=_real(rows.dtype), device=rows.device)
-    values = []
-    for name, given in (("rtol", rtol), ("atol", atol)):
-        value = spread(given, layout, len(rows), like, name)
-        least, most = (value, value) if isinstance(value, float) else _range(value)
-        if not 0 <= least <= most < math.inf:
-            raise ValueError(f"{name}={given} must be a number of at least 0.")
-        values.append(value)
-    if not bool((torch.as_tensor(values[0]) + torch.as_tensor(values[1]) > 0).all()):
-        raise ValueError("rtol and atol are both 0: no step is without error. Give one of them.")
-    # Without atol, a state of zero would tolerate an error of zero.
-    smallest = torch.finfo(like.dtype).tiny
-    atol = values[1]
-    atol = max(atol, smallest) if isinstance(atol, float) else atol.clamp(min=smallest)
-    return Tolerance(values[0], atol)
-
-
-def _range(x: Tensor) -> tuple[float, float]:
-    if not x.numel():
-        return 0.0, 0.0
-    if bool(x.isnan().any()):
-        return math.nan, math.nan
-    return float(x.min()), float(x.max())
-
-
-def _step_sizes(name: str, size: float | Tensor | None, like: Tensor) -> Tensor | None:
-    if size is None:
-        return None
-    sizes = torch.as_tensor(size, dtype=like.dtype, device=like.device).detach()
-    if sizes.shape not in ((), like.shape):
-        raise ValueError(
-            f"{name} must be a number or have shape (B,) with B={len(like)}, not "
-            f"{tuple(sizes.shape)}."
-        )
-    sizes = sizes.expand_as(like)
-    if not bool(((sizes > 0) & sizes.isfinite()).all()):
-        raise ValueError(f"{name} must be positive, also where time runs backward.")
-    return sizes
-
-
-def _masked(
-    answer: Answer, exact: Tensor, task: Task, stillborn: dict[int, SolverError]
-) -> Tensor:
-    """Give the states, those of samples that failed NaN after the time they had reached.
-
-    Numbers of a solve that failed are never returned, also not those of steps of one size, which
-    go wrong without a sign.
-    """
-    ys, s = answer.ys, task.clock.since_start(exact).detach()
-    if answer.failures:
-        failed = torch.zeros(len(ys), dtype=torch.bool, device=ys.device)
-        failed[list(answer.failures)] = True
-        late = failed[:, None] & (s > answer.end.s[:, None])
-        late[list(stillborn)] = True
-        ys = ys.masked_fill(late[..., None], torch.nan)
-    bad = ~ys.detach().isfinite().all(dim=2)
-    bad[list(answer.failures)] = False
-    if not bool(bad.any()):
-        return ys
-    for sample in bad.any(dim=1).nonzero()[:, 0].tolist():
-        error = _not_finite(sample, s[:, int(bad[sample].nonzero()[0])], task, ys)
-        if not task.options.forgiving:
-            raise error
-        answer.failures[sample] = error
-    return ys.masked_fill(bad[..., None], torch.nan)
-
-
-def _not_finite(sample: int, s: Tensor, task: Task, ys: Tensor) -> SolverError:
-    return failure(
-        "the state is not finite there. Take a shorter step_size, or a method with tolerances",
-        s=s,
-        sample=sample,
-        problem=problem_for(task, ys[:, 0]),
-    )

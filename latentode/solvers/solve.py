@@ -6,25 +6,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentode.solvers.clock import Clock
+from latentode.solvers.course import Course, Observer, Position, Tried, course_to
 from latentode.solvers.dense import Track
 from latentode.solvers.explicit import Field, Method, workspace_for
-from latentode.solvers.loop import (
-    Clock,
-    Counts,
-    Course,
-    Observer,
-    Options,
-    Outcome,
-    Position,
-    Problem,
-    Tried,
-    course_to,
-    march,
-    slope_at_start,
-    start,
-)
+from latentode.solvers.loop import Outcome, march, slope_at_start, start
 from latentode.solvers.methods import Scheme, tensors_for
+from latentode.solvers.problem import Options, Problem
 from latentode.solvers.solution import SolverError
+from latentode.solvers.tally import Counts
 from latentode.solvers.whole import march_in_blocks, marches_in_blocks
 
 # Bytes of steps kept before the states asked for within them are read off: a constant, so that the

@@ -6,23 +6,16 @@ import torch
 from torch import Tensor
 from torch._higher_order_ops import while_loop
 
+from latentode.solvers.attempt import lean, next_round
 from latentode.solvers.compiled import NOT_COMPILED, compiled, compiling
+from latentode.solvers.course import Course, Position
 from latentode.solvers.dense import Piece, first_at, read_off, rows_at
 from latentode.solvers.explicit import Method
-from latentode.solvers.loop import (
-    Counts,
-    Course,
-    Outcome,
-    Position,
-    Problem,
-    cannot_go_on,
-    lean,
-    next_round,
-    stuck,
-    too_many_steps,
-    without,
-)
+from latentode.solvers.failure import cannot_go_on, stuck, too_many_steps, without
+from latentode.solvers.loop import Outcome
+from latentode.solvers.problem import Problem
 from latentode.solvers.solution import SolverError
+from latentode.solvers.tally import Counts
 
 # Bytes of steps kept before the states asked for within them are read off, and of how many rounds.
 _HELD, _LEAST_HELD, _MOST_HELD = 2**21, 4, 256

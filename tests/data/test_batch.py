@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from latentode.data import (
-    OBJECTIVES,
     Parts,
     RowRange,
     Scaler,
@@ -14,6 +13,7 @@ from latentode.data import (
     gather_batch,
     gather_context,
     infer_schema,
+    keep_rows,
     scale_panel,
     time_holdout,
     to_panel,
@@ -83,45 +83,6 @@ def test_a_series_without_rows_has_an_empty_context(scaled):
     assert (batch.x == 0).all()
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_draws_depend_on_the_seed_alone(objective, scaled):
-    draws = [
-        OBJECTIVES[objective](
-            whole(scaled), generator=torch.Generator().manual_seed(seed), max_rows=4
-        )
-        for seed in (3, 3, 4)
-    ]
-    assert all(torch.equal(a, b) for a, b in zip(draws[0].asked, draws[1].asked, strict=True))
-    assert not torch.equal(draws[0].context.end, draws[2].context.end)
-
-
-@pytest.mark.parametrize("max_rows", [3, 512])
-def test_forecasts_are_asked_for_rows_after_a_cut_within_the_series(max_rows, scaled):
-    rows, random = whole(scaled), torch.Generator().manual_seed(0)
-    cuts = []
-    for _ in range(200):
-        context, asked = OBJECTIVES["forecast"](rows, generator=random, max_rows=max_rows)
-        assert torch.equal(context.first, asked.first)
-        assert (context.first >= rows.first).all()
-        assert (asked.end <= rows.end).all()
-        assert (asked.end > context.end).all()
-        assert (context.end - context.first <= max_rows).all()
-        assert (asked.end - context.end <= max_rows).all()
-        cuts.append(context.end - rows.first)
-    drawn = torch.stack(cuts)
-    assert (drawn[:, 0] == 0).all()  # a single row is foretold from nothing
-    assert set(drawn[:, 2].tolist()) == {0, 1, 2, 3, 4}  # and every row of a longer one
-
-
-def test_reconstructions_are_asked_for_what_is_read(scaled):
-    context, asked = OBJECTIVES["elbo"](
-        whole(scaled), generator=torch.Generator().manual_seed(0), max_rows=4
-    )
-    assert torch.equal(context.first, asked.first)
-    assert torch.equal(context.end, asked.end)
-    assert (context.end - context.first).tolist() == [1, 2, 4, 4, 4]
-
-
 @pytest.mark.parametrize("fraction", [0.0, 0.15, 0.5])
 def test_the_last_part_of_each_time_span_is_held_out(fraction, panel):
     n_kept = time_holdout(panel, fraction)
@@ -139,3 +100,29 @@ def test_the_first_rows_of_a_panel_are_a_panel(panel):
         start = panel.offsets[s]
         expected = panel.times[start : start + part.offsets[s + 1] - part.offsets[s]]
         assert part.times[rows].tolist() == expected.tolist()
+
+
+def test_rows_that_are_left_out_have_never_been(scaled):
+    rows, random = whole(scaled), torch.Generator().manual_seed(0)
+    batch = gather_batch(scaled, Parts(rows, rows))
+    kept = torch.rand(batch.t.shape, generator=random) < 0.5
+    less = keep_rows(batch, kept)
+    for i in range(5):
+        chosen = kept[i] & (torch.arange(30) < batch.lengths[i])
+        n = int(chosen.sum())
+        assert less.lengths[i] == n
+        assert not less.mask[i, n:].any()
+        if n == 0:
+            continue
+        end = batch.t[i, chosen][-1]
+        torch.testing.assert_close(less.t[i, :n], batch.t[i, chosen] - end)
+        torch.testing.assert_close(less.ts[i], batch.ts[i] - end)
+        assert torch.equal(less.x[i, :n], batch.x[i, chosen])
+        assert torch.equal(less.mask[i, :n], batch.mask[i, chosen])
+
+
+def test_a_batch_may_be_repeated(scaled):
+    rows = whole(scaled)
+    batch = gather_batch(scaled, Parts(rows, rows))
+    twice = batch.repeated(2)
+    assert all(torch.equal(b, torch.cat([a, a])) for a, b in zip(batch, twice, strict=True))

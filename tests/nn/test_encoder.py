@@ -1,96 +1,124 @@
-"""What an encoder reads, and what must not matter to it."""
+"""What an encoder reads, whatever its reader and its anchor, and what must not matter to it."""
+
+import itertools
 
 import pytest
 import torch
 
-from latentode.nn import GRUEncoder
-from latentode.nn.encoder import ages
-
-ANCHORS = ("end", "start")
+from latentode.nn import Context, Encoder, GRUReader
+from latentode.nn.encoder import ANCHORS, READERS
 
 
-def series(n_rows, n_features=3, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    t = torch.rand(1, n_rows, generator=random).cumsum(1)
-    mask = torch.rand(1, n_rows, n_features, generator=random) < 0.7
-    x = torch.randn(1, n_rows, n_features, generator=random) * mask
-    return t - t[:, -1:], x, mask, torch.tensor([n_rows])
+def cases():
+    for reader, anchor in itertools.product(READERS, ANCHORS):
+        for n_heads in (0, 2):
+            yield pytest.param(
+                {"reader": reader, "anchor": anchor, "n_heads": n_heads},
+                id=f"{reader}-{anchor}-{n_heads}",
+            )
 
 
-def pad(t, x, mask, lengths, *, rows):
-    """Pad as batches are: by repeating the last time, with nothing observed."""
-    more = rows - t.shape[1]
-    t = torch.cat([t, t[:, -1:].expand(-1, more)], dim=1)
-    nothing = torch.zeros(1, more, x.shape[2])
-    return t, torch.cat([x, nothing], 1), torch.cat([mask, nothing.bool()], 1), lengths
-
-
-@pytest.fixture(params=ANCHORS)
+@pytest.fixture(params=cases())
 def encoder(request):
-    return GRUEncoder(3, 4, 8, anchor=request.param).eval()
+    return Encoder(3, 4, 8, **request.param).eval()
 
 
-def test_padding_and_batch_mates_change_nothing(encoder):
-    parts = [series(n, seed=n) for n in (2, 5, 9)]
-    batch = [torch.cat(column) for column in zip(*(pad(*p, rows=11) for p in parts), strict=True)]
-    together = encoder(*batch)
+def at_rows(q, anchor, length):
+    """Leave out what q says of padding."""
+    return (q.mean[:length], q.stddev[:length]) if anchor == "rows" else (q.mean, q.stddev)
+
+
+def test_padding_and_batch_mates_change_nothing(encoder, contexts):
+    parts = [contexts.series(n, seed=n) for n in (2, 5, 9)]
+    together = encoder(contexts.together(parts))
     for i, part in enumerate(parts):
-        alone = encoder(*part)
-        torch.testing.assert_close(together.mean[i], alone.mean[0], rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(together.stddev[i], alone.stddev[0], rtol=1e-5, atol=1e-6)
+        alone, n = encoder(part), int(part.lengths)
+        for name in ("mean", "stddev"):
+            mine = getattr(together, name)[i]
+            mine = mine[:n] if encoder.anchor == "rows" else mine
+            torch.testing.assert_close(mine, getattr(alone, name)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_values_that_were_not_observed_are_not_read(encoder):
-    t, x, mask, lengths = series(6)
-    assert torch.equal(encoder(t, x, mask, lengths).mean, encoder(t, x, mask, lengths).mean)
-    other = torch.where(mask, x, 99.0)
-    torch.testing.assert_close(
-        encoder(t, other, mask, lengths).mean, encoder(t, x, mask, lengths).mean
+def test_values_that_were_not_observed_are_not_read(encoder, contexts):
+    context = contexts.series(6)
+    other = Context(
+        context.t, torch.where(context.mask, context.x, 99.0), context.mask, context.lengths
     )
+    torch.testing.assert_close(encoder(other).mean, encoder(context).mean)
 
 
-def test_a_series_without_rows_gives_the_prior(encoder):
-    t, x, mask, _ = series(1)
-    q = encoder(t, x * 0, mask & False, torch.tensor([0]))
-    assert torch.equal(q.mean, torch.zeros(1, 4))
-    assert torch.equal(q.stddev, torch.ones(1, 4))
+def test_a_series_without_rows_gives_the_prior(encoder, contexts):
+    q = encoder(contexts.nothing())
+    assert torch.equal(q.mean, torch.zeros_like(q.mean))
+    assert torch.equal(q.stddev, torch.ones_like(q.stddev))
 
 
-def test_gradients_reach_every_parameter(encoder):
-    q = encoder(*series(7))
-    (q.mean.sum() + q.stddev.log().sum()).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
+def test_gradients_reach_every_parameter_and_are_finite(encoder, contexts):
+    # A variable never seen, a series of one row and one of none must not make NaN of any.
+    parts = [contexts.series(7), contexts.series(1, seed=1), contexts.nothing()]
+    q = encoder(contexts.together(parts))
+    (q.mean.square().sum() + q.stddev.log().sum()).backward()
+    for name, p in encoder.named_parameters():
+        assert p.grad is not None and p.grad.abs().sum() > 0, name
+        assert p.grad.isfinite().all(), name
 
 
-def test_every_observation_counts(encoder):
-    t, x, mask, lengths = series(6)
-    before = encoder(t, x, mask, lengths).mean
-    i, j, k = mask.nonzero()[0].tolist()
+def test_every_observation_counts(encoder, contexts):
+    context = contexts.series(6)
+    before = encoder(context).mean
+    # The first row: for a state at every row and a reader that looks back, it counts for all.
+    x = context.x.clone()
+    i, j, k = context.mask.nonzero()[0].tolist()
     x[i, j, k] += 0.5
-    assert (encoder(t, x, mask, lengths).mean - before).abs().max() > 1e-5
+    after = encoder(Context(context.t, x, context.mask, context.lengths)).mean
+    assert (after - before).abs().max() > 1e-6
 
 
-def test_an_outlier_moves_it_no_further_than_five_deviations(encoder):
-    t, x, mask, lengths = series(6)
-    i, j, k = mask.nonzero()[0].tolist()
-    x[i, j, k] = 6.0
-    high = encoder(t, x, mask, lengths).mean
-    x[i, j, k] = 6000.0
-    assert torch.equal(encoder(t, x, mask, lengths).mean, high)
+def test_an_outlier_moves_it_no_further_than_five_deviations(encoder, contexts):
+    context = contexts.series(6)
+    i, j, k = context.mask.nonzero()[0].tolist()
+    means = []
+    for outlier in (6.0, 6000.0):
+        x = context.x.clone()
+        x[i, j, k] = outlier
+        means.append(encoder(Context(context.t, x, context.mask, context.lengths)).mean)
+    # The spread of a variable is its own deviation from a mean that the outlier moves.
+    torch.testing.assert_close(means[0], means[1], rtol=0, atol=2.0)
 
 
-def test_the_anchor_is_where_it_says():
-    t, *_ = series(4)
-    assert GRUEncoder(3, 4, anchor="end").anchor_time(t).tolist() == [0.0]
-    assert torch.equal(GRUEncoder(3, 4, anchor="start").anchor_time(t), t[:, 0])
+def test_the_anchor_is_where_it_says(contexts):
+    t = contexts.series(4).t
+    assert Encoder(3, 4, anchor="end").anchor_time(t).tolist() == [0.0]
+    assert torch.equal(Encoder(3, 4, anchor="start").anchor_time(t), t[:, 0])
+    assert torch.equal(Encoder(3, 4, anchor="rows").anchor_time(t), t)
 
 
-def test_an_unknown_anchor_is_refused():
-    with pytest.raises(ValueError, match="anchor=middle is not known: choose end or start"):
-        GRUEncoder(3, 4, anchor="middle")
+def test_a_reader_may_be_handed_in_ready_made(contexts):
+    encoder = Encoder(3, 4, reader=GRUReader(3, 5, direction="both", n_frequencies=2))
+    assert encoder(contexts.series(4)).mean.shape == (1, 4)
 
 
-def test_ages_do_not_look_ahead():
-    t, _, mask, _ = series(9)
-    whole = ages(t, mask)
-    torch.testing.assert_close(ages(t[:, :5], mask[:, :5]), whole[:, :5])
+def test_a_forward_reader_does_not_look_ahead(contexts):
+    encoder = Encoder(3, 4, 8, anchor="rows").eval()
+    context = contexts.series(6)
+    x = context.x.clone()
+    x[:, 4:] += 1.0
+    other = Context(context.t, x * context.mask, context.mask, context.lengths)
+    torch.testing.assert_close(encoder(other).mean[:, :4], encoder(context).mean[:, :4])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"anchor": "middle"}, "anchor=middle is not known: choose one of end, start, rows"),
+        ({"reader": "lstm"}, "reader=lstm is not known: choose one of gru, gru-backward"),
+    ],
+)
+def test_unknown_choices_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Encoder(3, 4, **options)
+
+
+def test_an_unknown_direction_is_refused():
+    with pytest.raises(ValueError, match="direction=sideways is not known"):
+        GRUReader(3, direction="sideways")

@@ -32,7 +32,7 @@ def test_one_value_has_no_slope():
 def test_a_variable_that_was_never_observed_is_old_and_zero():
     t, x = torch.tensor([[-1.0, 0.0]]), torch.zeros(1, 2, 1)
     known = summarise(t, x, x.bool())
-    assert [float(part) for part in known] == [0.0, 2.0, 0.0, 0.0, 0.0]
+    assert [float(part) for part in known] == [0.0, 2.0, *[0.0] * 7]
 
 
 def test_padding_changes_nothing():
@@ -45,3 +45,18 @@ def test_padding_changes_nothing():
     )
     for padded, plain in zip(longer, summarise(t, x, mask), strict=True):
         torch.testing.assert_close(padded, plain)
+
+
+def test_the_recent_mean_follows_what_is_recent():
+    t = torch.linspace(-1, 0, 101)[None]
+    x = (t > -0.05).float()[..., None]
+    known = summarise(t, x, torch.ones_like(x).bool())
+    assert known.mean.item() < 0.06
+    assert known.recent.item() > 0.4
+
+
+def test_the_range_and_the_spread_are_those_of_the_values():
+    x = torch.tensor([[[3.0], [-1.0], [4.0]]])
+    known = summarise(torch.tensor([[-1.0, -0.5, 0.0]]), x, torch.ones_like(x).bool())
+    assert (known.low.item(), known.high.item()) == (-1.0, 4.0)
+    assert known.spread.item() == pytest.approx(x.std(correction=0).item(), rel=1e-6)

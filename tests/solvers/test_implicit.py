@@ -102,6 +102,61 @@ def test_implicit_methods_stay_stable_where_explicit_ones_do_not():
         odeint(field, y0, torch.tensor([0.0, 1000.0], **DOUBLE), method="rk4", step_size=1.0)
 
 
+MILD = {
+    "decay": (lambda t, y: -(y**2), [[1.0], [3.0]]),
+    "growth to a limit": (lambda t, y: y * (1 - y), [[0.1], [2.0]]),
+    "pendulum": (lambda t, y: torch.stack([y[:, 1], -y[:, 0].sin()], 1), [[1.0, 0.0], [2.0, 1.0]]),
+    "square root": (lambda t, y: -0.5 * y.abs().sqrt(), [[1.0], [10.0]]),
+    "saturation": (lambda t, y: -20 * torch.tanh(5 * y), [[1.0], [3.0]]),
+    "large numbers": (lambda t, y: -1e3 * (y - 1e6 * t.cos()[:, None]), [[1.0], [3.0]]),
+}
+
+
+@pytest.mark.parametrize("problem", MILD)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_long_steps_of_one_size_solve_the_equation_of_the_method(problem, dtype):
+    field, y0 = MILD[problem]
+    y0, ts = torch.tensor(y0, dtype=dtype), torch.arange(5.0, **DOUBLE)
+    solution = odeint(field, y0, ts, method="implicit_euler", step_size=1.0)
+    for j in range(1, 5):
+        before, after = solution.ys[:, j - 1], solution.ys[:, j]
+        slope = field(ts[j].to(dtype).expand(2), after)
+        jacobian = jacobian_of(field, ts[j].to(dtype).expand(2), after)
+        off = torch.linalg.solve(torch.eye(y0.shape[1]) - jacobian, before + slope - after)
+        assert (off.abs() <= 100 * torch.finfo(dtype).eps * (1 + after.abs())).all()
+
+
+@pytest.mark.parametrize("method", ["implicit_euler", "implicit_midpoint", "kvaerno5"])
+@pytest.mark.parametrize("adjoint", ["direct", "replay"])
+def test_their_gradients_match_finite_differences(method, adjoint):
+    y0 = torch.tensor([[1.0, 0.0], [2.0, 1.0]], requires_grad=True, **DOUBLE)
+    options = {"method": method, "step_size": 1.0, "adjoint": adjoint}
+    ts = torch.tensor([0.0, 2.5], **DOUBLE)
+    assert torch.autograd.gradcheck(
+        lambda y0: odeint(MILD["pendulum"][0], y0, ts, **options).ys, y0
+    )
+
+
+def test_a_sample_with_a_long_step_changes_nothing_for_the_others():
+    field, ts = MILD["decay"][0], torch.tensor([0.0, 3.0], **DOUBLE)
+    options = {"method": "implicit_euler", "step_size": 1.0}
+    both = odeint(field, torch.tensor([[1e-3], [30.0]], **DOUBLE), ts, **options)
+    alone = odeint(field, torch.tensor([[1e-3]], **DOUBLE), ts, **options)
+    assert torch.equal(both.ys[:1], alone.ys)
+    assert both.stats.n_f_evals[0] == alone.stats.n_f_evals[0]
+
+
+def test_a_step_that_has_no_solution_is_said_to_be_too_long():
+    """The state after implicit Euler's step for y' = y^2 is not real from h y0 = 1/4."""
+    y0, ts = torch.tensor([[0.1], [1.0]], **DOUBLE), torch.tensor([0.0, 2.0], **DOUBLE)
+    options = {"method": "implicit_euler", "step_size": 0.5}
+    with pytest.raises(SolverError, match=r"sample 1 .* step_size=0\.5, .* too long .* shorter"):
+        odeint(lambda t, y: y**2, y0, ts, **options)
+    masked = odeint(lambda t, y: y**2, y0, ts, on_failure="mask", **options)
+    assert list(masked.failures) == [1]
+    assert masked.ys[0].isfinite().all()
+
+
 def test_the_jacobian_is_that_of_every_sample():
     y = torch.randn(5, 3, **DOUBLE)
     scale = torch.arange(5, **DOUBLE)[:, None]  # a field that treats its samples differently

@@ -1,0 +1,166 @@
+"""What a model is asked in training: what follows a cut, what was hidden, or what it reads."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from latentode.data.batch import Batch, Parts, RowRange, gather_batch, keep_rows
+from latentode.data.scaling import ScaledPanel
+
+# How often a whole series is to be foretold from nothing, so that the prior is trained too.
+_NO_CONTEXT = 0.02
+
+
+class Stretch(NamedTuple):
+    """Rows of B series that may be used: at least one of each.
+
+    Attributes
+    ----------
+    first, end : Tensor of shape (B,)
+        Row numbers of a panel, ``first`` up to but not including ``end``.
+    cut : Tensor of shape (B,)
+        The first row at or after the time of the regime's cut, if it has one.
+    """
+
+    first: Tensor
+    end: Tensor
+    cut: Tensor
+
+
+class Regime(Protocol):
+    """Draw a batch from a panel.
+
+    Attributes
+    ----------
+    cut : object
+        Time, in the units of the frame, where contexts end; None if it is drawn.
+    """
+
+    cut: object
+
+    def __call__(
+        self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
+    ) -> Batch:
+        """Give a batch with at most ``max_rows`` to read, and as many to be asked about."""
+        ...
+
+
+class Forecast:
+    """Read what is before a cut, be asked about what follows it.
+
+    Parameters
+    ----------
+    cut : time, optional
+        Where contexts end: at rows before this time. By default a row drawn at random, so that
+        one model answers any horizon; then the context is asked about too, so that times within
+        it have an answer.
+    n_observed : int, optional
+        Rows of a context that are kept, drawn at random; by default all.
+
+    Examples
+    --------
+    >>> regime = Forecast(cut=24.0)
+    """
+
+    def __init__(self, cut: object = None, *, n_observed: int | None = None) -> None:
+        self.cut = cut
+        self.n_observed = n_observed
+
+    def __call__(
+        self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
+    ) -> Batch:
+        """Give a batch."""
+        if self.cut is None:
+            cut = random_cut(rows, generator)
+            asked_first = torch.maximum(rows.first, cut - max_rows)
+        else:
+            cut = asked_first = rows.cut
+        context = RowRange(torch.maximum(rows.first, cut - max_rows), cut)
+        asked = RowRange(asked_first, torch.minimum(rows.end, cut + max_rows))
+        batch = gather_batch(panel, Parts(context, asked))
+        return _with_some(batch, self.n_observed, generator)
+
+
+class Interpolation:
+    """Read some rows of a stretch, drawn at random, and be asked about all of them.
+
+    Parameters
+    ----------
+    n_observed : int, optional
+        Rows to read; by default a share drawn anew for every batch.
+    least, most : float, default=0.1 and 0.9
+        Between which the share is drawn.
+
+    Examples
+    --------
+    >>> regime = Interpolation(n_observed=10)
+    """
+
+    cut = None
+
+    def __init__(
+        self, n_observed: int | None = None, *, least: float = 0.1, most: float = 0.9
+    ) -> None:
+        self.n_observed = n_observed
+        self.least = least
+        self.most = most
+
+    def __call__(
+        self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
+    ) -> Batch:
+        """Give a batch."""
+        batch = Reconstruction()(panel, rows, generator=generator, max_rows=max_rows)
+        n = self.n_observed
+        if n is None:
+            share = self.least + (self.most - self.least) * float(
+                torch.rand((), generator=generator)
+            )
+            n = max(round(share * batch.t.shape[1]), 1)
+        return _with_some(batch, n, generator)
+
+
+class Reconstruction:
+    """Read a stretch of each series, and be asked about the same rows.
+
+    Examples
+    --------
+    >>> regime = Reconstruction()
+    """
+
+    cut = None
+
+    def __call__(
+        self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
+    ) -> Batch:
+        """Give a batch."""
+        excess = (rows.end - rows.first - max_rows).clamp(min=0)
+        draw = torch.rand(len(excess), generator=generator, dtype=torch.float64)
+        first = rows.first + (draw * (excess + 1)).long()
+        stretch = RowRange(first, torch.minimum(rows.end, first + max_rows))
+        return gather_batch(panel, Parts(stretch, stretch))
+
+
+def random_cut(rows: Stretch, generator: Generator) -> Tensor:
+    """Draw the row (B,) where each context ends.
+
+    At least one row follows; a series of one row has no context, and any other seldom none.
+    """
+    n_rows = rows.end - rows.first
+    draw = torch.rand(len(n_rows), generator=generator, dtype=torch.float64)
+    blind = torch.rand(len(n_rows), generator=generator) < _NO_CONTEXT
+    n_read = torch.where(blind, 0, 1 + (draw * (n_rows - 1)).long()).minimum(n_rows - 1)
+    return rows.first + n_read
+
+
+def _with_some(batch: Batch, n: int | None, generator: Generator) -> Batch:
+    """Keep n rows of each context, drawn at random, in their order."""
+    if n is None:
+        return batch
+    draw = torch.rand(batch.t.shape, generator=generator, device=batch.t.device)
+    draw = draw.masked_fill(~batch.context.inside(), 2.0)
+    rank = draw.argsort(dim=1).argsort(dim=1)
+    return keep_rows(batch, rank < n)
+
+
+REGIMES = {"forecast": Forecast, "interpolation": Interpolation, "elbo": Reconstruction}

@@ -1,0 +1,195 @@
+"""What all models have in common: encode, carry the state through time, decode, train."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
+
+from latentode.data import Batch
+from latentode.models.objectives import Losses, Objective, errors, values_of
+from latentode.models.penalties import Penalty
+from latentode.nn import Context, Decoder, Encoder, Where
+from latentode.nn.path import segment_path
+from latentode.solvers import SolverError
+
+
+class LatentModel(lightning.LightningModule):
+    """A model with a latent state that moves through time; see `LatentODE`.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Gives q(z | context).
+    path : Module
+        Carries a latent state from one time to others.
+    decoder : Decoder
+        Gives p(x | z).
+    objective : Objective
+        What training minimises.
+    penalties : sequence of Penalty
+        What it minimises beside.
+    variable_weights : Tensor of shape (D,), optional
+        Weights of the variables in the loss; by default all values count alike.
+    context_weight : float
+        Weight in the loss of values within the context, beside those after it.
+    observation_dropout : float
+        Share of the values of a context that each training step leaves out.
+    learning_rate : float
+        Highest learning rate of the cycle.
+    weight_decay : float
+        Decay of the weight matrices.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        path: nn.Module,
+        decoder: Decoder,
+        *,
+        objective: Objective,
+        penalties: Sequence[Penalty],
+        variable_weights: Tensor | None,
+        context_weight: float,
+        observation_dropout: float,
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.path = path
+        self.decoder = decoder
+        self.objective = objective
+        self.penalties = tuple(penalties)
+        if variable_weights is None:
+            variable_weights = torch.ones(decoder.n_features)
+        self.variable_weights: Tensor
+        self.register_buffer("variable_weights", variable_weights)
+        self.context_weight = context_weight
+        self.observation_dropout = observation_dropout
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self._epoch: list[Losses] = []
+
+    def forward(self, batch: Batch) -> Distribution:
+        """Give p(x) at the times asked about, of shape (B, P, D), from the mean of q."""
+        context = batch.context
+        zs = self.carry(self.encode(context).mean, context, batch.ts)
+        return self.decode(zs, batch.ts, context)
+
+    def encode(self, context: Context) -> Normal:
+        """Give q over the latent state at the anchor, of batch shape (B, L) or (B, T, L)."""
+        q: Normal = self.encoder(context)
+        return q
+
+    def carry(self, z0: Tensor, context: Context, ts: Tensor) -> Tensor:
+        """Give the latent states (B, P, L) at times ts (B, P), from those at the anchor."""
+        if self.encoder.anchor == "rows":
+            return segment_path(self.path, z0, context.t, context.lengths, ts)
+        zs: Tensor = self.path(z0, self.encoder.anchor_time(context.t), ts)
+        return zs
+
+    def decode(
+        self, zs: Tensor, ts: Tensor, context: Context, where: Where | None = None
+    ) -> Distribution:
+        """Give p(x | z) for all variables at times ts (B, P), or for some, from zs (B, P, L)."""
+        p: Distribution = self.decoder(zs, ts, self.decoder.read(context), where)
+        return p
+
+    def values_asked(self, batch: Batch) -> tuple[Where, Tensor]:
+        """Give where the N observed values among those asked are, and their weights (N,)."""
+        where = values_of(batch)
+        of_time = torch.where(batch.ts > 0, 1.0, self.context_weight)
+        return where, of_time[where.series, where.time] * self.variable_weights[where.variable]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Give the loss of a batch."""
+        batch = thinned(batch, self.observation_dropout)
+        try:
+            losses, draw = self.objective(self, batch, progress=self._progress())
+            total = losses.total
+            for penalty in self.penalties:
+                total = total + penalty(self, batch, draw)
+        except SolverError as error:
+            raise self._diverged(batch_idx, str(error)) from error
+        except ValueError as error:  # of torch, for a distribution with a mean of NaN
+            if "to satisfy the constraint" not in str(error):
+                raise
+            raise self._diverged(batch_idx, "the encoder gives NaN.") from error
+        if not bool(total.isfinite()):
+            raise self._diverged(batch_idx, f"the loss is {float(total.detach())}.")
+        self._epoch.append(Losses(*(loss.detach() for loss in losses._replace(total=total))))
+        return total
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        """Log the mean losses of an epoch at its end: logging costs as much as a small step."""
+        if not self.trainer.is_last_batch:
+            return
+        names = ("train_loss", "train_fit", "train_kl")
+        for name, values in zip(names, zip(*self._epoch, strict=True), strict=True):
+            self.log(name, torch.stack(values).mean())
+        self._epoch.clear()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``val_loss``, the loss of a value under the mean of q, without prior or penalty."""
+        where, weights = self.values_asked(batch)
+        context = batch.context
+        zs = self.carry(self.encode(context).mean, context, batch.ts)
+        p = self.decode(zs, batch.ts, context, where)
+        loss = getattr(self.objective, "loss", "nll")
+        total = weights.sum().clamp(min=1e-6)
+        fit = (weights * errors(p, batch.targets[where], loss)).sum() / total
+        self.log("val_loss", fit, on_step=False, on_epoch=True, batch_size=max(int(total), 1))
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
+        """Give AdamW with one cycle of the learning rate over the whole training."""
+        matrices = [p for p in self.parameters() if p.dim() > 1]
+        others = [p for p in self.parameters() if p.dim() <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": self.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.99), fused=True)
+        n_steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: one_cycle(step, n_steps=n_steps)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _progress(self) -> float:
+        return self.global_step / max(int(self.trainer.estimated_stepping_batches), 1)
+
+    def _diverged(self, batch_idx: int, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"training diverged in epoch {self.current_epoch}, batch {batch_idx}: {what} Lower "
+            "learning_rate, or look for outliers in the data."
+        )
+
+
+def thinned(batch: Batch, share: float) -> Batch:
+    """Leave out a share of the observed values of the contexts, drawn at random."""
+    if share == 0:
+        return batch
+    mask = batch.mask & (torch.rand_like(batch.x) >= share)
+    return batch._replace(x=batch.x * mask, mask=mask)
+
+
+def one_cycle(step: int, *, n_steps: int) -> float:
+    """Give the factor of the learning rate: up for a tenth of the steps, then down by a cosine.
+
+    Examples
+    --------
+    >>> [round(one_cycle(step, n_steps=100), 2) for step in (0, 9, 10, 55, 99)]
+    [0.1, 1.0, 1.0, 0.51, 0.01]
+    """
+    n_rising = max(n_steps // 10, 1)
+    if step < n_rising:
+        return (step + 1) / n_rising
+    done = (step - n_rising) / max(n_steps - n_rising, 1)
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * min(done, 1.0))) / 2

@@ -1,0 +1,207 @@
+"""What training minimises: how well the values asked are told, and how far q is from the prior."""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Normal, StudentT, kl_divergence
+
+from latentode.data import Batch
+from latentode.nn import Where
+
+if TYPE_CHECKING:
+    from latentode.models.latent_model import LatentModel
+
+LOSSES = ("nll", "mse", "mae", "huber")
+
+
+class Losses(NamedTuple):
+    """What training minimises, in nats or errors for each observed value."""
+
+    total: Tensor
+    fit: Tensor
+    kl: Tensor
+
+
+class Draw(NamedTuple):
+    """Latent states of a batch.
+
+    Attributes
+    ----------
+    q : Normal
+        Distribution of the state at the anchor, of batch shape (B, L) or (B, T, L).
+    z0 : Tensor of shape (B, L) or (B, T, L)
+        A state drawn from it, or its mean.
+    zs : Tensor of shape (B, P, L)
+        The states at the times asked.
+    """
+
+    q: Normal
+    z0: Tensor
+    zs: Tensor
+
+
+class Objective(Protocol):
+    """Give the loss of a batch."""
+
+    def __call__(
+        self, model: "LatentModel", batch: Batch, *, progress: float
+    ) -> tuple[Losses, Draw]:
+        """Give the losses and what was drawn, at a progress of training between 0 and 1."""
+        ...
+
+
+class Direct:
+    """Tell the values asked from the mean of q: no draw, and no prior.
+
+    Parameters
+    ----------
+    loss : {"nll", "mse", "mae", "huber"}, default="nll"
+        The negative log-likelihood of the values; or an error of their mean, and the likelihood
+        for all that is not the mean.
+    """
+
+    def __init__(self, loss: str = "nll") -> None:
+        if loss not in LOSSES:
+            raise ValueError(f"loss={loss} is not known: choose one of {', '.join(LOSSES)}.")
+        self.loss = loss
+
+    def __call__(
+        self, model: "LatentModel", batch: Batch, *, progress: float
+    ) -> tuple[Losses, Draw]:
+        """Give the losses."""
+        context = batch.context
+        q = model.encode(context)
+        zs = model.carry(q.mean, context, batch.ts)
+        where, weights = model.values_asked(batch)
+        p = model.decode(zs, batch.ts, context, where)
+        fit = (weights * errors(p, batch.targets[where], self.loss)).sum() / _total(weights)
+        return Losses(fit, fit, torch.zeros_like(fit)), Draw(q, q.mean, zs)
+
+
+class ELBO:
+    """The evidence lower bound: tell the values from draws of q, and keep q near the prior.
+
+    Parameters
+    ----------
+    kl_weight : float, default=1.0
+        Weight of the prior; 1 gives the bound.
+    warmup : float, default=0.2
+        Share of the training during which the weight rises from 0.
+    n_samples : int, default=1
+        Draws of the latent state.
+
+    References
+    ----------
+    Chen, Rubanova, Bettencourt and Duvenaud (2018), Neural Ordinary Differential Equations,
+    section 5, algorithm 2.
+    """
+
+    def __init__(self, kl_weight: float = 1.0, *, warmup: float = 0.2, n_samples: int = 1) -> None:
+        self.kl_weight = kl_weight
+        self.warmup = warmup
+        self.n_samples = n_samples
+
+    def __call__(
+        self, model: "LatentModel", batch: Batch, *, progress: float
+    ) -> tuple[Losses, Draw]:
+        """Give the losses."""
+        q, z0, zs, log_p, weights = _sampled(model, batch, self.n_samples)
+        fit = -(weights * log_p).sum() / _total(weights) / self.n_samples
+        kl = _per_series(kl_divergence(q, _prior(q)), batch).sum() / _total(weights)
+        weight = self.kl_weight * min(1.0, progress / max(self.warmup, 1e-9))
+        return Losses(fit + weight * kl, fit, kl), Draw(q, z0[0], zs[0])
+
+
+class IWAE:
+    """The importance-weighted bound, which rises to the likelihood with the number of draws.
+
+    Parameters
+    ----------
+    n_samples : int, default=5
+        Draws of the latent state.
+
+    References
+    ----------
+    Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, equation 8.
+    """
+
+    def __init__(self, n_samples: int = 5) -> None:
+        self.n_samples = n_samples
+
+    def __call__(
+        self, model: "LatentModel", batch: Batch, *, progress: float
+    ) -> tuple[Losses, Draw]:
+        """Give the losses."""
+        q, z0, zs, log_p, weights = _sampled(model, batch, self.n_samples)
+        where = model.values_asked(batch)[0]
+        of_series = z0.new_zeros(self.n_samples, len(batch.t))
+        likelihood = of_series.index_add(1, where.series, weights * log_p)
+        prior, posterior = (
+            torch.stack([_per_series(p.log_prob(z), batch) for z in z0]) for p in (_prior(q), q)
+        )
+        bound = (likelihood + prior - posterior).logsumexp(dim=0) - math.log(self.n_samples)
+        total = -bound.sum() / _total(weights)
+        fit = -(weights * log_p).sum() / _total(weights) / self.n_samples
+        return Losses(total, fit, (posterior - prior).mean(0).sum() / _total(weights)), Draw(
+            q, z0[0], zs[0]
+        )
+
+
+def errors(p: Distribution, x: Tensor, loss: str) -> Tensor:
+    """Give the loss of each value x under p."""
+    if loss == "nll":
+        return -p.log_prob(x)
+    error = p.mean - x
+    if loss == "mse":
+        point = error.square()
+    elif loss == "mae":
+        point = error.abs()
+    else:
+        point = torch.nn.functional.huber_loss(p.mean, x, reduction="none")
+    return point - around(p).log_prob(x)
+
+
+def around(p: Distribution) -> Distribution:
+    """Give the distribution with a location that passes no gradient on."""
+    if isinstance(p, Normal):
+        return Normal(p.loc.detach(), p.scale, validate_args=False)
+    if isinstance(p, StudentT):
+        return StudentT(p.df, p.loc.detach(), p.scale, validate_args=False)
+    raise ValueError(f"{type(p).__name__} has no location apart: train it with loss=nll.")
+
+
+def _sampled(
+    model: "LatentModel", batch: Batch, n_samples: int
+) -> tuple[Normal, Tensor, Tensor, Tensor, Tensor]:
+    """Give q, states z0 (S, B, ...) and zs (S, B, P, L), and log p(x) (S, N) with its weights."""
+    context, again = batch.context, batch.repeated(n_samples)
+    q = model.encode(context)
+    z0 = q.rsample((n_samples,))
+    zs = model.carry(z0.flatten(0, 1), again.context, again.ts).unflatten(0, (n_samples, -1))
+    where, weights = model.values_asked(batch)
+    known = model.decoder.read(context)
+    x = batch.targets[where]
+    log_p = [model.decoder(z, batch.ts, known, where).log_prob(x) for z in zs]
+    return q, z0, zs, torch.stack(log_p), weights
+
+
+def _prior(q: Normal) -> Normal:
+    return Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean))
+
+
+def _per_series(values: Tensor, batch: Batch) -> Tensor:
+    """Sum (B, L) or (B, T, L) over all but the series, without the rows that are padding."""
+    if values.dim() == 3:
+        values = values * batch.context.inside()[..., None]
+    return values.flatten(1).sum(dim=1)
+
+
+def _total(weights: Tensor) -> Tensor:
+    return weights.sum().clamp(min=1e-6)
+
+
+def values_of(batch: Batch) -> Where:
+    """Give where the values asked of a batch are."""
+    return Where(*batch.targets_mask.nonzero(as_tuple=True))

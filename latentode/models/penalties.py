@@ -1,0 +1,174 @@
+"""What training may ask of a latent path beside telling the values."""
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from latentode.data import Batch
+from latentode.models.objectives import Draw
+from latentode.nn import Context, ODEPath
+from latentode.nn.context import row_at
+
+if TYPE_CHECKING:
+    from latentode.models.latent_model import LatentModel
+
+
+class Penalty(Protocol):
+    """Give something to be added to the loss."""
+
+    def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
+        """Give the penalty for what was drawn of a batch, its weight included."""
+        ...
+
+
+class ShiftConsistency:
+    """The rest of a series, encoded on its own, is to lie on the path of the whole series.
+
+    A random number of rows is left out: the first ones where the latent state stands at the start,
+    the last ones where it stands at the end. The state that the encoder gives for the others and
+    the path of the whole must agree where the former stands. Without it, a path may fit
+    what was observed and leave it right after.
+
+    Parameters
+    ----------
+    weight : float, default=0.1
+        Weight of the mean square of the difference.
+    most : float, default=0.5
+        Largest share of the rows that is left out.
+    """
+
+    def __init__(self, weight: float = 0.1, *, most: float = 0.5) -> None:
+        self.weight = weight
+        self.most = most
+
+    def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
+        """Give the penalty."""
+        context = batch.context
+        share = torch.rand(len(context.t), device=context.t.device)
+        n_left_out = (share * self.most * context.lengths).long()
+        n_left_out = n_left_out.minimum((context.lengths - 1).clamp(min=0))
+        anchor = model.encoder.anchor
+        if anchor == "start":
+            rest = without_first(context, n_left_out)
+            # A state of the whole series, carried to where the rest begins.
+            here = model.path(draw.z0, context.t[:, 0], rest.t[:, :1])[:, 0]
+            difference = here - model.encoder(rest).mean
+        elif anchor == "end":
+            rest, end = without_last(context, n_left_out)
+            z_end = model.encoder(rest).mean
+            difference = model.path(z_end, end, torch.zeros_like(end)[:, None])[:, 0] - draw.z0
+        else:
+            raise ValueError(f"shift consistency is for anchors start and end, not {anchor}.")
+        return self.weight * difference.square().mean()
+
+
+class Continuity:
+    """Where a state stands at every row, the path from each is to arrive at the next.
+
+    This is multiple shooting: long series are solved as many short pieces, side by side.
+
+    Parameters
+    ----------
+    weight : float, default=0.1
+        Weight of the mean square of the difference.
+    """
+
+    def __init__(self, weight: float = 0.1) -> None:
+        self.weight = weight
+
+    def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
+        """Give the penalty."""
+        if model.encoder.anchor != "rows":
+            raise ValueError(f"continuity is for anchor=rows, not {model.encoder.anchor}.")
+        t, z = batch.t, draw.z0
+        is_step = batch.context.inside()[:, 1:].flatten()
+        start, end = t[:, :-1].flatten()[is_step], t[:, 1:].flatten()[is_step]
+        if not len(start):
+            return z.new_zeros(())
+        arrived = model.path(z[:, :-1].flatten(0, 1)[is_step], start, end[:, None])[:, 0]
+        return self.weight * (arrived - z[:, 1:].flatten(0, 1)[is_step]).square().mean()
+
+
+class KineticEnergy:
+    """The latent state is not to move faster than it must.
+
+    The mean square of dz/dt over the times asked.
+
+    Parameters
+    ----------
+    weight : float, default=0.01
+        Weight of the mean square.
+
+    References
+    ----------
+    Finlay, Jacobsen, Nurbekyan and Oberman (2020), How to Train Your Neural ODE, section 3.
+    """
+
+    def __init__(self, weight: float = 0.01) -> None:
+        self.weight = weight
+
+    def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
+        """Give the penalty."""
+        z = draw.zs.flatten(0, 1)
+        return self.weight * _field(model)(batch.ts.flatten(), z).square().mean()
+
+
+class JacobianNorm:
+    """Neighbouring latent paths are to stay alike: the field's Jacobian is to be small.
+
+    Its mean squared Frobenius norm over the times asked, estimated by one random direction each.
+
+    Parameters
+    ----------
+    weight : float, default=0.01
+        Weight of the mean square.
+
+    References
+    ----------
+    Finlay, Jacobsen, Nurbekyan and Oberman (2020), How to Train Your Neural ODE, section 3.
+    """
+
+    def __init__(self, weight: float = 0.01) -> None:
+        self.weight = weight
+
+    def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
+        """Give the penalty."""
+        field, t = _field(model), batch.ts.flatten()
+        z = draw.zs.flatten(0, 1)
+        z = z if z.requires_grad else z.requires_grad_()
+        direction = torch.randn_like(z)
+        (product,) = torch.autograd.grad(field(t, z), z, direction, create_graph=True)
+        return self.weight * product.square().mean()
+
+
+def without_first(context: Context, n: Tensor) -> Context:
+    """Leave out the first n (B,) rows of each series; the times stay as they are."""
+    steps = torch.arange(context.t.shape[1], device=n.device)
+    lengths = context.lengths - n
+    row = (n[:, None] + steps).minimum((context.lengths - 1).clamp(min=0)[:, None])
+    inside = (steps < lengths[:, None])[..., None]
+    t = context.t.gather(1, row)
+    wide = row[..., None].expand_as(context.x)
+    mask = context.mask.gather(1, wide) & inside
+    return Context(t, context.x.gather(1, wide) * mask, mask, lengths)
+
+
+def without_last(context: Context, n: Tensor) -> tuple[Context, Tensor]:
+    """Leave out the last n (B,) rows of each series; give the rest and the time (B,) of its end.
+
+    The times of the rest are relative to its own end.
+    """
+    lengths = context.lengths - n
+    end = row_at(context.t[..., None], lengths - 1)[:, 0]
+    mask = context.mask & (
+        torch.arange(context.t.shape[1], device=n.device) < lengths[:, None]
+    ).unsqueeze(-1)
+    t = (context.t - end[:, None]).clamp(max=0)
+    return Context(t, context.x * mask, mask, lengths), end
+
+
+def _field(model: "LatentModel") -> torch.nn.Module:
+    if not isinstance(model.path, ODEPath):
+        raise TypeError(f"{type(model.path).__name__} has no vector field to penalise.")
+    return model.path.field

@@ -1,0 +1,122 @@
+"""What a model may read of a batch of series, and what can be said of it row by row."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from latentode.nn.summary import CLIP, OLDEST, Summary, summarise
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What was observed of B series, each at times of its own.
+
+    Parameters
+    ----------
+    t : Tensor of shape (B, T)
+        Times, rising to 0 at the last row of each series and then repeated.
+    x : Tensor of shape (B, T, D)
+        Values, 0 where there is none.
+    mask : Tensor of shape (B, T, D), dtype=torch.bool
+        True where a value was observed.
+    lengths : Tensor of shape (B,), dtype=torch.long
+        Rows of each series; those behind are padding.
+    """
+
+    t: Tensor
+    x: Tensor
+    mask: Tensor
+    lengths: Tensor
+
+    @cached_property
+    def summary(self) -> Summary:
+        """A few numbers for each variable, computed once for all who ask."""
+        return summarise(self.t, self.x, self.mask)
+
+    def inside(self) -> Tensor:
+        """Say of each row whether it is one, and no padding; (B, T)."""
+        steps = torch.arange(self.t.shape[1], device=self.t.device)
+        return steps < self.lengths[:, None]
+
+
+def row_features(context: Context, *, n_frequencies: int = 0) -> Tensor:
+    """Give what a network reads of each row, of shape (B, T, 3 D + 2 + 2 n_frequencies).
+
+    These are the values, which of them were observed, how long ago each variable was observed
+    before, the gap to the row before, the time to the end of the context, and as many waves of
+    that time as asked, of 1, 2, ... periods in a unit of time.
+    """
+    t, x, mask = context.t, context.x, context.mask
+    gap = torch.log1p(t.diff(dim=1, prepend=t[:, :1]))
+    numbers = [ages(t, mask), gap[..., None], t.clamp(min=-CLIP)[..., None]]
+    if n_frequencies:
+        k = torch.arange(1, n_frequencies + 1, device=t.device)
+        phase = 2 * math.pi * k * t[..., None]
+        numbers += [phase.sin(), phase.cos()]
+    return torch.cat([x.clamp(-CLIP, CLIP) * mask, mask.to(x.dtype), *numbers], dim=-1)
+
+
+def n_row_features(n_features: int, *, n_frequencies: int = 0) -> int:
+    """Give the width of `row_features`."""
+    return 3 * n_features + 2 + 2 * n_frequencies
+
+
+def ages(t: Tensor, mask: Tensor) -> Tensor:
+    """Give how long ago each variable was observed before each row, at most 2.
+
+    Parameters
+    ----------
+    t : Tensor of shape (B, T)
+        Times, rising.
+    mask : Tensor of shape (B, T, D), dtype=torch.bool
+        True where a value was observed.
+
+    Returns
+    -------
+    Tensor of shape (B, T, D)
+        2 where there is no observation before.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mask = torch.tensor([[[True], [False], [True]]])
+    >>> ages(torch.tensor([[0.0, 0.5, 0.75]]), mask)[..., 0]
+    tensor([[2.0000, 0.5000, 0.7500]])
+    """
+    seen_at = torch.where(mask, t[..., None], -torch.inf)
+    before = [torch.full_like(seen_at[:, 0], -torch.inf)]
+    for row in seen_at.unbind(1)[:-1]:  # twice as fast as cummax
+        before.append(torch.maximum(before[-1], row))
+    return (t[..., None] - torch.stack(before, dim=1)).clamp(max=OLDEST)
+
+
+def reverse(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Reverse the first ``lengths[i]`` rows of series i; rows are (B, T, F).
+
+    Examples
+    --------
+    >>> import torch
+    >>> rows = torch.tensor([[[1], [2], [3]], [[4], [5], [0]]])
+    >>> reverse(rows, torch.tensor([3, 2]))[..., 0]
+    tensor([[3, 2, 1],
+            [5, 4, 4]])
+    """
+    steps = torch.arange(rows.shape[1], device=rows.device)
+    index = (lengths[:, None] - 1 - steps).clamp(min=0)
+    return rows.gather(1, index[..., None].expand_as(rows))
+
+
+def row_at(rows: Tensor, index: Tensor) -> Tensor:
+    """Give row ``index[i]`` of series i; rows are (B, T, F), the index is (B,).
+
+    Examples
+    --------
+    >>> import torch
+    >>> row_at(torch.tensor([[[1], [2]], [[3], [4]]]), torch.tensor([1, 0]))[:, 0]
+    tensor([2, 3])
+    """
+    at = index.clamp(min=0)[:, None, None].expand(-1, 1, rows.shape[2])
+    return rows.gather(1, at).squeeze(1)

@@ -1,0 +1,213 @@
+"""What is known of each variable at any time, without a latent state: where a decoder starts."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from latentode.nn.context import Context
+from latentode.nn.summary import CLIP, N_NUMBERS, Summary
+
+
+class Where(NamedTuple):
+    """Values asked of a batch, by series, by number among the times asked, and by variable.
+
+    Three index tensors that broadcast: those of single values are (N,), and those of all values
+    (B, 1, 1), (1, P, 1) and (1, 1, D).
+    """
+
+    series: Tensor
+    time: Tensor
+    variable: Tensor
+
+
+def everywhere(ts: Tensor, n_features: int) -> Where:
+    """Ask for every variable at every time.
+
+    Parameters
+    ----------
+    ts : Tensor of shape (B, P)
+        The times.
+    n_features : int
+        Observed variables D.
+
+    Returns
+    -------
+    Where
+        Which broadcasts to (B, P, D).
+    """
+    b, p = (torch.arange(n, device=ts.device) for n in ts.shape)
+    d = torch.arange(n_features, device=ts.device)
+    return Where(b[:, None, None], p[None, :, None], d[None, None, :])
+
+
+class Fading(nn.Module):
+    """Start a forecast from the last value and the mean of each variable, fading with time.
+
+    With l, a, m and n the last value, its age, the mean and the count of a variable's
+    observations, at a distance d in time from the end of the context::
+
+        w_l exp(-r_l (d + a)) l + w_m exp(-r_m d) n / (n + k) m + (u + v d / (1 + d)) s
+
+    where s are all numbers of `Summary`. The weights w, u and v, the rates r and the count k that
+    a mean needs to weigh half are learned for each variable; they start at w_l = 0.2, w_m = 0.7,
+    r_l = r_m = 0.13, k = 1.3 and u = v = 0.
+
+    Parameters
+    ----------
+    n_features : int
+        Observed variables D.
+
+    Examples
+    --------
+    >>> import torch
+    >>> rule, x = Fading(1), torch.ones(1, 3, 1)
+    >>> known = rule.read(Context(torch.zeros(1, 3), x, x > 0, torch.tensor([3])))
+    >>> ts = torch.tensor([[0.0, 100.0]])
+    >>> (rule(known, ts, everywhere(ts, 1)) > 0.01)[0, :, 0]
+    tensor([ True, False])
+    """
+
+    n_local = 2
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.last_weight = nn.Parameter(torch.full((n_features,), 0.2))
+        self.mean_weight = nn.Parameter(torch.full((n_features,), 0.7))
+        self.last_rate = nn.Parameter(torch.full((n_features,), -2.0))
+        self.mean_rate = nn.Parameter(torch.full((n_features,), -2.0))
+        self.half_count = nn.Parameter(torch.full((n_features,), 1.0))
+        self.linear = nn.Parameter(torch.zeros(n_features, 2, N_NUMBERS))
+
+    def read(self, context: Context) -> Summary:
+        """Give what the rule needs to know of a context."""
+        return context.summary
+
+    def forward(self, known: Summary, ts: Tensor, where: Where) -> Tensor:
+        """Give the start of a forecast at times ts (B, P), for the values asked."""
+        series, time, variable = where
+        trust = known.n_observed / (known.n_observed + softplus(self.half_count))
+        # What is the same at all times is computed once for each series and variable.
+        last = self.last_weight * known.last
+        mean = self.mean_weight * trust * known.mean
+        constant, changing = torch.einsum("bdf,dkf->kbd", known.bounded(), self.linear)
+        distance = ts.abs()[series, time]
+        age = known.age[series, variable]
+        last_rate, mean_rate = softplus(self.last_rate), softplus(self.mean_rate)
+        last_faded = torch.exp(-last_rate[variable] * (distance + age))
+        mean_faded = torch.exp(-mean_rate[variable] * distance)
+        return (
+            last_faded * last[series, variable]
+            + mean_faded * mean[series, variable]
+            + constant[series, variable]
+            + distance / (1 + distance) * changing[series, variable]
+        )
+
+    def local(self, known: Summary, ts: Tensor) -> Tensor:
+        """Give what a decoder should know of each time: (B, P, 2)."""
+        distance = ts.abs()
+        return torch.stack([distance.clamp(max=CLIP), (distance / (1 + distance)).sqrt()], dim=-1)
+
+
+class Neighbours(NamedTuple):
+    """The observations on either side of a time, by the number of rows up to it.
+
+    Attributes
+    ----------
+    t : Tensor of shape (B, T)
+        Times of the rows.
+    lengths : Tensor of shape (B,)
+        Rows of each series.
+    x : Tensor of shape (2, B, T + 1, D)
+        Values observed last before, and first after, each number of rows; 0 if there is none.
+    at : Tensor of shape (2, B, T + 1, D)
+        When that was.
+    exists : Tensor of shape (2, B, T + 1, D), dtype=torch.bool
+        Whether there is one.
+    """
+
+    t: Tensor
+    lengths: Tensor
+    x: Tensor
+    at: Tensor
+    exists: Tensor
+
+    def n_before(self, ts: Tensor) -> Tensor:
+        """Give how many rows stand at or before times ts (B, P)."""
+        count = torch.searchsorted(self.t.contiguous(), ts.contiguous(), right=True)
+        return count.minimum(self.lengths[:, None])
+
+
+class Interpolating(nn.Module):
+    """Start from linear interpolation between the observations of each variable.
+
+    Before the first and after the last observation, that value fades with time at a learned rate;
+    without any observation it is 0, the mean.
+
+    Parameters
+    ----------
+    n_features : int
+        Observed variables D.
+
+    Examples
+    --------
+    >>> import torch
+    >>> rule, x = Interpolating(1), torch.tensor([[[2.0], [4.0]]])
+    >>> known = rule.read(Context(torch.tensor([[-1.0, 0.0]]), x, x > 0, torch.tensor([2])))
+    >>> ts = torch.tensor([[-1.0, -0.5, -0.25]])
+    >>> rule(known, ts, everywhere(ts, 1))[0, :, 0].detach()
+    tensor([2.0000, 3.0000, 3.5000])
+    """
+
+    n_local = 3
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.rate = nn.Parameter(torch.full((n_features,), -4.0))
+
+    def read(self, context: Context) -> Neighbours:
+        """Give what the rule needs to know of a context."""
+        t, x, mask, lengths = context.t, context.x, context.mask, context.lengths
+        n_rows = x.shape[1]
+        steps = torch.arange(n_rows, device=x.device)[:, None]
+        seen = mask & context.inside()[..., None]
+        before = torch.where(seen, steps, -1).cummax(dim=1).values
+        after = torch.where(seen, steps, n_rows).flip(1).cummin(dim=1).values.flip(1)
+        row = torch.stack([
+            nn.functional.pad(before, (0, 0, 1, 0), value=-1),
+            nn.functional.pad(after, (0, 0, 0, 1), value=n_rows),
+        ])
+        exists = (row >= 0) & (row < n_rows)
+        at = row.clamp(0, n_rows - 1)
+        value = x.expand(2, *x.shape).gather(2, at) * exists
+        time = t[..., None].expand(2, *x.shape).gather(2, at)
+        return Neighbours(t, lengths, value, time, exists)
+
+    def forward(self, known: Neighbours, ts: Tensor, where: Where) -> Tensor:
+        """Give the interpolated values at times ts (B, P)."""
+        series, time, variable = where
+        n_before, t = known.n_before(ts)[series, time], ts[series, time]
+        (x0, x1), (t0, t1), (is0, is1) = (
+            part[:, series, n_before, variable] for part in (known.x, known.at, known.exists)
+        )
+        share = (t - t0) / (t1 - t0).clamp(min=1e-6)
+        rate = softplus(self.rate)[variable]
+        held = x0 * torch.exp(-rate * (t - t0).abs()) + x1 * torch.exp(-rate * (t1 - t).abs())
+        return torch.where(is0 & is1, x0 + (x1 - x0) * share.clamp(0, 1), held)
+
+    def local(self, known: Neighbours, ts: Tensor) -> Tensor:
+        """Give what a decoder should know of each time: (B, P, 3).
+
+        How far between two rows it is, 0 at one and 1 in the middle, and how far from either.
+        """
+        n_before = known.n_before(ts)
+        last = known.lengths[:, None] - 1
+        t0 = known.t.gather(1, (n_before - 1).clamp(min=0))
+        t1 = known.t.gather(1, n_before.minimum(last).clamp(min=0))
+        since, until = (ts - t0).abs(), (t1 - ts).abs()
+        between = 4 * since * until / (since + until).square().clamp(min=1e-12)
+        outside = (n_before == 0) | (n_before > last)
+        between = torch.where(outside, since.maximum(until).clamp(max=1), between)
+        bounded = [torch.log1p(10 * gap).clamp(max=CLIP) for gap in (since, until)]
+        return torch.stack([between, *bounded], dim=-1)

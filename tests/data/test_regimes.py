@@ -1,0 +1,124 @@
+"""What a model is asked in training, whatever the draw."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from latentode.data import (
+    REGIMES,
+    Forecast,
+    Interpolation,
+    Scaler,
+    Stretch,
+    infer_schema,
+    scale_panel,
+    to_panel,
+)
+from latentode.data.regimes import random_cut
+from latentode.data.split import rows_before
+
+SIZES = [1, 2, 5, 9, 30]
+
+
+@pytest.fixture(scope="module")
+def panel():
+    rng = np.random.default_rng(0)
+    df = pd.concat([
+        pd.DataFrame({"id": i, "time": np.sort(rng.uniform(0, 10, n)), "u": rng.normal(size=n)})
+        for i, n in enumerate(SIZES)
+    ])
+    return to_panel(df, infer_schema(df, time_col="time"))
+
+
+@pytest.fixture(scope="module")
+def scaled(panel):
+    return scale_panel(panel, Scaler.fit(panel, panel))
+
+
+def whole(scaled, cut=None):
+    first = scaled.offsets[:-1]
+    return Stretch(first, scaled.offsets[1:], first if cut is None else first + cut)
+
+
+def draw(regime, scaled, *, seed=0, max_rows=512, cut=None):
+    generator = torch.Generator().manual_seed(seed)
+    return regime(scaled, whole(scaled, cut), generator=generator, max_rows=max_rows)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_draws_depend_on_the_seed_alone(regime, scaled):
+    batches = [draw(REGIMES[regime](), scaled, seed=s, max_rows=4) for s in (3, 3, 4)]
+    same, other = (
+        all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(batches[0], b, strict=True))
+        for b in batches[1:]
+    )
+    assert same and not other
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("max_rows", [3, 512])
+def test_no_more_rows_are_read_than_may_be(regime, max_rows, scaled):
+    for seed in range(20):
+        batch = draw(REGIMES[regime](), scaled, seed=seed, max_rows=max_rows)
+        assert batch.lengths.max() <= max_rows
+        assert batch.targets_mask.any(-1).sum(1).max() <= 2 * max_rows
+
+
+def test_every_cut_of_a_series_is_drawn_and_leaves_something_to_tell(scaled):
+    rows, random = whole(scaled), torch.Generator().manual_seed(0)
+    cuts = torch.stack([random_cut(rows, random) for _ in range(300)]) - rows.first
+    for number, size in enumerate(SIZES):
+        assert set(cuts[:, number].tolist()) == set(range(min(size, 10))) | (
+            set(cuts[:, number].tolist()) & set(range(size))
+        )
+
+
+def test_a_cut_at_a_time_asks_for_what_follows_it(panel, scaled):
+    cut = torch.tensor(rows_before(panel, 5.0))
+    batch = draw(Forecast(cut=5.0), scaled, cut=cut)
+    unit = Scaler.fit(panel, panel).time_unit
+    for i, size in enumerate(SIZES):
+        times = panel.times[panel.offsets[i] : panel.offsets[i + 1]]
+        before, after = times[times < 5], times[times >= 5]
+        assert batch.lengths[i] == len(before)
+        told = batch.ts[i][batch.targets_mask[i, :, 0]] * unit
+        start = before[-1] if len(before) else (after[0] if len(after) else 0)
+        np.testing.assert_allclose(told.numpy(), after - start, atol=1e-5)
+        assert size == len(before) + len(after)
+
+
+def test_some_of_a_context_may_be_left_out(panel, scaled):
+    cut = torch.tensor(rows_before(panel, 5.0))
+    batch = draw(Forecast(cut=5.0, n_observed=3), scaled, cut=cut)
+    assert batch.lengths.tolist() == cut.clamp(max=3).tolist()
+    # Two times since the last row that is read are as far apart as they were.
+    everything = draw(Forecast(cut=5.0), scaled, cut=cut)
+    torch.testing.assert_close(batch.ts[4].diff(), everything.ts[4].diff())
+
+
+def test_interpolation_reads_some_rows_and_is_asked_about_all(scaled):
+    batch = draw(Interpolation(n_observed=4), scaled)
+    assert batch.lengths.tolist() == [1, 2, 4, 4, 4]
+    assert batch.targets_mask.sum().item() == sum(SIZES)
+    for i in range(5):  # what was read is among what is asked, at the same time
+        for t, x in zip(
+            batch.t[i, : batch.lengths[i]], batch.x[i, : batch.lengths[i]], strict=True
+        ):
+            at = (batch.ts[i] - t).abs().argmin()
+            torch.testing.assert_close(batch.targets[i, at], x)
+
+
+def test_the_share_that_interpolation_reads_is_drawn_between_its_bounds(scaled):
+    lengths = [
+        draw(Interpolation(least=0.2, most=0.5), scaled, seed=seed).lengths[4].item()
+        for seed in range(50)
+    ]
+    assert min(lengths) >= 6 and max(lengths) <= 15 and len(set(lengths)) > 5
+
+
+def test_reconstruction_is_asked_for_what_is_read(scaled):
+    batch = draw(REGIMES["elbo"](), scaled, max_rows=4)
+    assert torch.equal(batch.t, batch.ts)
+    assert torch.equal(batch.x, batch.targets)
+    assert batch.lengths.tolist() == [1, 2, 4, 4, 4]

@@ -1,0 +1,93 @@
+"""Objectives: bounds are bounds, and errors are errors."""
+
+import pytest
+import torch
+from torch.distributions import Normal, StudentT
+
+from latentode.models import ELBO, IWAE, Direct
+from latentode.models.objectives import errors
+from latentode.nn import QuantileDistribution
+
+
+def objective_of(model, batch, objective, *, progress=1.0):
+    torch.manual_seed(0)
+    return objective(model, batch, progress=progress)[0]
+
+
+class TestBounds:
+    @torch.no_grad()
+    def test_more_draws_make_a_tighter_bound(self, build, batch):
+        model = build("start", rule=None).eval()
+        totals = []
+        for n in (1, 4, 64):
+            torch.manual_seed(0)
+            draws = [IWAE(n)(model, batch, progress=1.0)[0].total for _ in range(max(64 // n, 4))]
+            totals.append(torch.stack(draws).mean())
+        assert totals[0] > totals[1] > totals[2]
+
+    @torch.no_grad()
+    def test_one_draw_of_either_bound_has_the_same_mean(self, build, batch):
+        model = build("start", rule=None).eval()
+        torch.manual_seed(0)
+        one = torch.stack([IWAE(1)(model, batch, progress=1.0)[0].total for _ in range(200)])
+        elbo = objective_of(model, batch, ELBO(1.0, n_samples=200)).total
+        spread = float(one.std() / 200**0.5)
+        assert float(one.mean()) == pytest.approx(float(elbo), abs=5 * spread)
+
+    def test_the_elbo_is_the_fit_and_the_distance_to_the_prior(self, build, batch):
+        model = build("start", rule=None)
+        losses = objective_of(model, batch, ELBO(0.7))
+        assert losses.kl > 0
+        torch.testing.assert_close(losses.total, losses.fit + 0.7 * losses.kl)
+
+    def test_the_weight_of_the_prior_rises(self, build, batch):
+        model = build("start", rule=None)
+        for progress, share in ((0.0, 0.0), (0.1, 0.5), (0.2, 1.0), (0.9, 1.0)):
+            losses = objective_of(model, batch, ELBO(2.0, warmup=0.2), progress=progress)
+            torch.testing.assert_close(losses.total, losses.fit + 2 * share * losses.kl)
+
+    @pytest.mark.parametrize("objective", [ELBO(1.0, n_samples=3), IWAE(3)])
+    @pytest.mark.parametrize("anchor", ["start", "end", "rows"])
+    def test_series_do_not_depend_on_each_other(
+        self, objective, anchor, build, batch, monkeypatch
+    ):
+        """The bound of a batch is the mean of its series' bounds, over the values asked."""
+        model = build(anchor, rule=None, context_weight=1.0).eval()
+        monkeypatch.setattr(
+            Normal, "rsample", lambda q, shape: q.mean.expand(*shape, *q.mean.shape)
+        )
+        with torch.no_grad():
+            whole = objective(model, batch, progress=1.0)[0].total
+            total, n_values = 0.0, 0
+            for i in range(len(batch.t)):
+                part = type(batch)(*(x[i : i + 1] for x in batch))
+                n = int(part.targets_mask.sum())
+                total += float(objective(model, part, progress=1.0)[0].total) * n
+                n_values += n
+        assert float(whole) == pytest.approx(total / n_values, rel=1e-3)
+
+
+class TestErrors:
+    @pytest.mark.parametrize("p", [Normal(1.0, 2.0), StudentT(5.0, 1.0, 2.0)])
+    def test_the_likelihood_is_that_of_the_distribution(self, p):
+        x = torch.tensor([0.0, 3.0])
+        torch.testing.assert_close(errors(p, x, "nll"), -p.log_prob(x))
+
+    @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+    def test_the_mean_follows_its_error_and_the_spread_the_likelihood(self, loss):
+        loc, scale = torch.tensor(1.0, requires_grad=True), torch.tensor(2.0, requires_grad=True)
+        x = torch.tensor(1.5)
+        errors(Normal(loc, scale), x, loss).backward()
+        slope = {"mse": -1.0, "mae": -1.0, "huber": -0.5}[loss]
+        assert float(loc.grad) == pytest.approx(slope)
+        expected = torch.autograd.grad(-Normal(1.0, scale).log_prob(x), scale)[0]
+        torch.testing.assert_close(scale.grad, expected)
+
+    def test_quantiles_are_trained_by_likelihood(self):
+        p = QuantileDistribution(torch.arange(3.0), torch.tensor([0.25, 0.5, 0.75]))
+        with pytest.raises(ValueError, match="train it with loss=nll"):
+            errors(p, torch.tensor(0.0), "mse")
+
+    def test_an_unknown_loss_is_refused(self):
+        with pytest.raises(ValueError, match="loss=rmse is not known: choose one of nll, mse"):
+            Direct("rmse")

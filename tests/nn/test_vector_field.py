@@ -1,0 +1,87 @@
+"""Vector fields: what they can do, and what their solutions cannot."""
+
+import math
+
+import pytest
+import torch
+
+from latentode.nn import GatedField, MLPField, OscillatorField
+from latentode.solvers import odeint
+
+FIELDS = {"mlp": MLPField, "gated": GatedField, "oscillators": OscillatorField}
+every_field = pytest.mark.parametrize("field", FIELDS)
+
+
+@every_field
+def test_a_field_does_not_change_with_time(field):
+    field, z = FIELDS[field](4), torch.randn(5, 4)
+    assert torch.equal(field(torch.zeros(5), z), field(torch.full((5,), 1e6), z))
+
+
+@every_field
+def test_gradients_reach_every_parameter(field):
+    field = FIELDS[field](4)
+    field(torch.zeros(5), torch.randn(5, 4)).square().sum().backward()
+    for name, p in field.named_parameters():
+        assert p.grad is not None and p.grad.abs().sum() > 0, name
+
+
+@every_field
+def test_speed_is_a_factor_of_what_the_network_does(field):
+    torch.manual_seed(0)
+    slow = FIELDS[field](4)
+    torch.manual_seed(0)
+    fast = FIELDS[field](4, speed=3.0)
+    z = torch.randn(5, 4)
+    a, b = (f(torch.zeros(5), z) for f in (slow, fast))
+    if field == "oscillators":  # they turn as fast as they turn
+        turning = b - 3 * a
+        torch.testing.assert_close(b - a, 2 * (a + turning / 2), rtol=1e-4, atol=1e-5)
+    else:
+        torch.testing.assert_close(b, 3 * a)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("field", ["mlp", "gated"])
+def test_no_solution_grows_forever(field):
+    field = FIELDS[field](4)
+    for p in field.parameters():
+        if p.dim() > 1:
+            torch.nn.init.normal_(p, std=3.0)
+    end = odeint(field, torch.randn(20, 4), torch.tensor([0.0, 200.0])).ys[:, -1]
+    assert end.abs().max() < 10
+
+
+@torch.no_grad()
+def test_gates_keep_solutions_within_one():
+    field = GatedField(4, speed=5.0)
+    for p in field.parameters():
+        torch.nn.init.normal_(p, std=3.0)
+    ys = odeint(field, 2 * torch.rand(20, 4) - 1, torch.linspace(0, 20, 50)).ys
+    assert ys.abs().max() < 1.001
+
+
+@torch.no_grad()
+def test_oscillators_turn_at_their_frequency():
+    field = OscillatorField(4, max_frequency=3.0)
+    torch.nn.init.zeros_(field.outer.weight)
+    torch.nn.init.constant_(field.damping, -30.0)
+    z0 = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+    ts = torch.tensor([0.0, 0.3])
+    z = odeint(field, z0, ts, rtol=1e-7, atol=1e-9).ys[0, 1]
+    angle = 2 * math.pi * field.frequency * 0.3
+    expected = torch.cat([angle.cos(), -angle.sin()])
+    torch.testing.assert_close(z, expected, rtol=0, atol=1e-5)
+
+
+def test_no_oscillator_is_faster_than_the_data_support():
+    field = OscillatorField(8, max_frequency=3.0)
+    assert field.frequency.max() < 3.0
+    assert (field.frequency.diff() > 0).all()
+    torch.nn.init.constant_(field.raw_frequency, 100.0)
+    assert field.frequency.max() <= 3.0
+
+
+def test_oscillators_are_pairs():
+    with pytest.raises(ValueError, match="latent_size=3 must be even"):
+        OscillatorField(3)
