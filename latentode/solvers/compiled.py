@@ -19,12 +19,9 @@ _KNOWN = (
     "G['__builtins_dict",
     "G['__import_latentode_dot_solvers",
 )
-# What the compiler raises where it cannot.
-NOT_COMPILED = (
-    torch._dynamo.exc.Unsupported,
-    torch._dynamo.exc.UncapturedHigherOrderOpError,
-    torch._dynamo.exc.BackendCompilerFailed,
-)
+# What the compiler raises where a field is not for it, and where it fails itself.
+NOT_CAPTURED = torch._dynamo.exc.Unsupported, torch._dynamo.exc.UncapturedHigherOrderOpError
+NOT_BUILT = torch._dynamo.exc.BackendCompilerFailed
 
 
 @functools.lru_cache(maxsize=64)
@@ -71,7 +68,7 @@ def compiling() -> Iterator[None]:
             "call, as one that counts its evaluations does (solution.stats counts them), or is "
             "solved for ever new shapes. Mend that, or use compile=False."
         ) from error
-    except NOT_COMPILED as error:
+    except (*NOT_CAPTURED, NOT_BUILT) as error:
         raise RuntimeError(
             "compile=True: the vector field cannot be compiled to one graph, as by torch.compile "
             f"with fullgraph=True. Use compile=False. The compiler says: {error}"

@@ -1,13 +1,13 @@
 """Many rounds of steps as one compiled graph, with the loop inside it."""
 
+import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch._higher_order_ops import while_loop
 
 from latentode.solvers.attempt import lean, next_round
-from latentode.solvers.compiled import NOT_COMPILED, compiled, compiling
+from latentode.solvers.compiled import NOT_BUILT, NOT_CAPTURED, compiled, compiling
 from latentode.solvers.course import Course, Position
 from latentode.solvers.dense import Piece, first_at, read_off, rows_at
 from latentode.solvers.explicit import Method
@@ -16,6 +16,13 @@ from latentode.solvers.loop import Outcome
 from latentode.solvers.problem import Problem
 from latentode.solvers.solution import SolverError
 from latentode.solvers.tally import Counts
+
+try:
+    from torch._higher_order_ops.while_loop import while_loop
+except ImportError:  # it is private to torch, and may move
+    HAS_LOOPS = False
+else:
+    HAS_LOOPS = True
 
 # Bytes of steps kept before the states asked for within them are read off, and of how many rounds.
 _HELD, _LEAST_HELD, _MOST_HELD = 2**21, 4, 256
@@ -55,7 +62,8 @@ def marches_in_blocks(problem: Problem) -> bool:
     """Say whether `march_in_blocks` is for such a problem."""
     options = problem.options
     return (
-        options.compiled
+        HAS_LOOPS
+        and options.compiled
         and not options.has_jumps
         and isinstance(problem.method, Method)
         and problem.clock.t0.device.type == "cpu"
@@ -68,7 +76,8 @@ def march_in_blocks(
     """Do what `march` does without a graph, with a compiled loop of many rounds at a time.
 
     The compiler makes a loop of fewer fields than it makes a round of: of none that uses two views
-    of one tensor, or changes something outside.
+    of one tensor, or changes something outside. If it fails otherwise, as another version of torch
+    may, there is a warning.
 
     Parameters
     ----------
@@ -113,8 +122,8 @@ def march_in_blocks(
             most = torch.tensor(min(size, options.max_steps - n_rounds))
             try:
                 block = rounds(lean(problem), position, course, s, ys, most, size)
-            except NOT_COMPILED:
-                _REFUSED.add(_code_of(f))
+            except (*NOT_CAPTURED, NOT_BUILT) as error:
+                _refuse(f, error)
                 return None
             n, position, ys = int(block.n_rounds), block.position, block.ys
             n_rounds, tried = n_rounds + n, tried + block.tried
@@ -124,6 +133,17 @@ def march_in_blocks(
                 position = without(failing, position, failures, options)
     evals = (len(_method(problem).coefficients.a) - 1) * tried
     return Outcome(position, Counts(tried, accepted, evals), failures), ys
+
+
+def _refuse(f: object, error: Exception) -> None:
+    _REFUSED.add(_code_of(f))
+    if isinstance(error, NOT_BUILT):
+        warnings.warn(
+            f"compile=True: torch {torch.__version__} makes no loop of the steps, which are "
+            f"compiled one by one: the same numbers, later. The compiler says: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _code_of(f: object) -> object:
