@@ -119,6 +119,12 @@ def _next_dt(problem: Problem, before: Position, dt: Tensor, ratio: Tensor) -> T
     return next_dt.where(dt > 0, 0.0) if is_bounded or options.joint else next_dt
 
 
+def next_round(problem: Problem, position: Position, course: Course) -> tuple[Tried, Position]:
+    """Try one step, without looking at how it went, and say where it left the samples."""
+    tried = attempt(problem, position, course)
+    return tried, after_step(tried, course, all_accepted=False)
+
+
 def after_step(tried: Tried, course: Course, *, all_accepted: bool) -> Position:
     """Give where every sample stands after a step that was tried."""
     before, step, accepted = tried.before, tried.step, tried.accepted

@@ -19,18 +19,24 @@ _KNOWN = (
     "G['__builtins_dict",
     "G['__import_latentode_dot_solvers",
 )
+# What the compiler raises where a field is not for it, and where it fails itself.
+NOT_CAPTURED = torch._dynamo.exc.Unsupported, torch._dynamo.exc.UncapturedHigherOrderOpError
+NOT_BUILT = torch._dynamo.exc.BackendCompilerFailed
 
 
 @functools.lru_cache(maxsize=64)
-def compiled(function: Callable[..., Any], method: str) -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any], method: str, *, in_cpp: bool = False
+) -> Callable[..., Any]:
     """Give a function that is compiled, anew for each shape, when it is first called.
 
-    Its argument ``problem`` is to be one of the named method always.
+    Its argument ``problem`` is to be one of the named method always. Loops inside it, the machine
+    code runs only if it is called ``in_cpp``: that takes a third off small fields.
     """
     # The compiler keeps its graphs with the code: each method gets a code of its own, so that its
     # coefficients need not be compared in every call.
     code = types.FunctionType(function.__code__.replace(), function.__globals__)
-    options: dict[str, Any] = {"guard_filter_fn": _worth_checking}
+    options: dict[str, Any] = {"guard_filter_fn": _worth_checking, "cpp_wrapper": in_cpp}
     return torch.compile(code, fullgraph=True, dynamic=False, options=options)
 
 
@@ -62,7 +68,7 @@ def compiling() -> Iterator[None]:
             "call, as one that counts its evaluations does (solution.stats counts them), or is "
             "solved for ever new shapes. Mend that, or use compile=False."
         ) from error
-    except torch._dynamo.exc.Unsupported as error:
+    except (*NOT_CAPTURED, NOT_BUILT) as error:
         raise RuntimeError(
             "compile=True: the vector field cannot be compiled to one graph, as by torch.compile "
             f"with fullgraph=True. Use compile=False. The compiler says: {error}"

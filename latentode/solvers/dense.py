@@ -57,21 +57,36 @@ class Track:
         Differentiable in the times and in what the steps were computed from; on request with dy/ds
         of the same shape.
         """
-        s0s, dts, s1s, y0s, powers = (
-            torch.stack(column) for column in zip(*self.pieces, strict=True)
-        )
-        n_samples = s1s.shape[1]
-        at = piece_at(s, s1s)
-        samples = torch.arange(n_samples, device=s.device)[:, None]
-        flat = (at * n_samples + samples)[wanted]
-        s0, dt = (x.flatten().index_select(0, flat) for x in (s0s, dts))
-        dt = dt.where(dt > 0, torch.inf)
-        theta = ((s[wanted] - s0) / dt)[:, None].to(y0s.dtype)
-        weights = powers.transpose(0, 1).flatten(1, 2).index_select(1, flat)
-        y = y0s.flatten(0, 1).index_select(0, flat) + polynomial(weights, theta)
-        if not with_slopes:
-            return y, None
-        return y, _slope(weights, theta) / dt[:, None].to(y.dtype)
+        columns = (torch.stack(column) for column in zip(*self.pieces, strict=True))
+        s0s, dts, s1s, y0s, powers = columns
+        pieces = Piece(s0s, dts, s1s, y0s, powers.transpose(0, 1))
+        rows = rows_at(piece_at(s, s1s))
+        return read_off(pieces, s[wanted], rows[wanted], with_slopes=with_slopes)
+
+
+def read_off(
+    pieces: Piece, s: Tensor, rows: Tensor, *, with_slopes: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Read states (M, D) at times s (M,) off N pieces, and on request dy/ds.
+
+    The pieces have an axis of N in front; of the powers, it is the second axis. Each time is read
+    off one of the ``rows`` (M,) of pieces and samples, as `rows_at` gives them.
+    """
+    s0s, dts, _, y0s, powers = pieces
+    s0, dt = (x.flatten().index_select(0, rows) for x in (s0s, dts))
+    dt = dt.where(dt > 0, torch.inf)
+    theta = ((s - s0) / dt)[:, None].to(y0s.dtype)
+    weights = powers.flatten(1, 2).index_select(1, rows)
+    y = y0s.flatten(0, 1).index_select(0, rows) + polynomial(weights, theta)
+    if not with_slopes:
+        return y, None
+    return y, _slope(weights, theta) / dt[:, None].to(y.dtype)
+
+
+def rows_at(at: Tensor) -> Tensor:
+    """Give where each sample's pieces (B, P) lie, one piece of all samples after another."""
+    n_samples = len(at)
+    return at * n_samples + torch.arange(n_samples, device=at.device)[:, None]
 
 
 def piece_at(s: Tensor, s1s: Tensor) -> Tensor:
@@ -79,8 +94,12 @@ def piece_at(s: Tensor, s1s: Tensor) -> Tensor:
 
     It is the first that ends at the time or after it; rejected steps end where they began.
     """
-    at = torch.searchsorted(s1s.t().contiguous(), s.detach().contiguous())
-    return at.clamp(max=len(s1s) - 1)
+    return first_at(s, s1s.t().contiguous())
+
+
+def first_at(s: Tensor, ends: Tensor) -> Tensor:
+    """Do the same from where the pieces end as (B, N)."""
+    return torch.searchsorted(ends, s.detach().contiguous()).clamp(max=ends.shape[1] - 1)
 
 
 def polynomial(powers: Tensor, theta: Tensor) -> Tensor:

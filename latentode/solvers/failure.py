@@ -40,31 +40,36 @@ def check_start(problem: Problem, s: Tensor, k: Tensor) -> None:
         )
 
 
-def stuck(problem: Problem, tried: Tried) -> dict[int, SolverError]:
-    """Say which rejected samples have no step to try next that would move them, and why."""
+def cannot_go_on(problem: Problem, tried: Tried) -> Tensor:
+    """Say which samples (B,) were rejected, and have no step to try next that would move them."""
     s, dt = tried.before.s, tried.next_dt
-    is_stuck = ~tried.accepted & (tried.dt > 0)
-    if problem.options.step_size is None:
-        moves = (s + dt > s) & (dt > torch.finfo(dt.dtype).tiny)
-        least = problem.options.min_step
-        is_stuck &= ~(moves & (tried.dt > least)) if least > 0 else ~moves
+    rejected = ~tried.accepted & (tried.dt > 0)
+    if problem.options.step_size is not None:
+        return rejected
+    moves = (s + dt > s) & (dt > torch.finfo(dt.dtype).tiny)
+    least = problem.options.min_step
+    return rejected & ~(moves & (tried.dt > least) if least > 0 else moves)
+
+
+def stuck(problem: Problem, s: Tensor, failing: Tensor, ratio: Tensor) -> dict[int, SolverError]:
+    """Say why the samples that are ``failing`` (B,) cannot go on from s, after that ratio."""
     return {
-        sample: failure(_why_stuck(problem, tried, sample), s=s, sample=sample, problem=problem)
-        for sample in is_stuck.nonzero()[:, 0].tolist()
+        sample: failure(_why_stuck(problem, ratio, sample), s=s, sample=sample, problem=problem)
+        for sample in failing.nonzero()[:, 0].tolist()
     }
 
 
-def _why_stuck(problem: Problem, tried: Tried, sample: int) -> str:
-    least = problem.options.min_step
-    if problem.options.step_size is not None and is_iterated(problem.method):
+def _why_stuck(problem: Problem, ratio: Tensor, sample: int) -> str:
+    size, least = problem.options.step_size, problem.options.min_step
+    if size is not None and is_iterated(problem.method):
         return (
-            f"Newton's method finds no solution for a step of step_size={tried.dt[sample]:.6g}, "
+            f"Newton's method finds no solution for a step of step_size={size[sample]:.6g}, "
             "which is too long for it. Take a shorter step_size, or leave it out, so that the "
             "tolerances choose"
         )
-    if problem.options.step_size is not None:
+    if size is not None:
         return NOT_FINITE
-    if not bool(tried.ratio[sample].isfinite()):
+    if not bool(ratio[sample].isfinite()):
         return (
             "the vector field or the state is not finite there, however short the step. "
             "Check the field near that time and state"

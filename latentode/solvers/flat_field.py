@@ -16,7 +16,7 @@ VectorField = Callable[..., Any]
 def flattened_field(
     f: VectorField, layout: Layout, args: tuple[Any, ...], dtype: torch.dtype
 ) -> Field:
-    """Give f as a field of states (B, D), and check what it returns."""
+    """Give f as a field of states (B, D), which checks what f returns, and has it as ``given``."""
 
     def flat(t: Tensor, y: Tensor) -> Tensor:
         k = f(t, y, *args)
@@ -36,7 +36,9 @@ def flattened_field(
         return layout.packed(k).to(dtype)
 
     if not layout.is_row:
+        flattening.given = f  # type: ignore[attr-defined]
         return flattening
+    flat.given = f  # type: ignore[attr-defined]
     if not args:
         flat.analytic = analytic(f)  # type: ignore[attr-defined]
     return flat

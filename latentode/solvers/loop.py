@@ -5,12 +5,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentode.solvers.attempt import after_step, attempt, lean
+from latentode.solvers.attempt import after_step, attempt, lean, next_round
 from latentode.solvers.clock import start_time
 from latentode.solvers.compiled import compiled, compiling
 from latentode.solvers.control import first_step
 from latentode.solvers.course import Course, Observer, Position, Tried
-from latentode.solvers.failure import check_start, stuck, too_many_steps, without
+from latentode.solvers.failure import (
+    cannot_go_on,
+    check_start,
+    stuck,
+    too_many_steps,
+    without,
+)
 from latentode.solvers.methods import Switching
 from latentode.solvers.problem import Problem
 from latentode.solvers.solution import SolverError
@@ -137,7 +143,8 @@ def _march(problem: Problem, position: Position, course: Course, observe: Observ
         if not all_accepted:
             n_rejections += 1
             is_due = options.step_size is not None or n_rejections % _CHECK_EVERY == 0
-            if is_due and (failing := stuck(problem, tried)):
+            if is_due and bool((bad := cannot_go_on(problem, tried)).any()):
+                failing = stuck(problem, tried.before.s, bad, tried.ratio)
                 # The others take the same step again, so that nothing of the failed one is kept.
                 position, ahead = without(failing, position, failures, options), []
                 tally.add(tried.dt.where(position.dt == 0, 0.0), tried.accepted, tried.step.evals)
@@ -178,8 +185,7 @@ def _rounds(
 def _one_round(
     problem: Problem, position: Position, course: Course
 ) -> list[tuple[Tried, Position]]:
-    tried = attempt(problem, position, course)
-    return [(tried, after_step(tried, course, all_accepted=False))]
+    return [next_round(problem, position, course)]
 
 
 def _some_rounds(
@@ -187,7 +193,7 @@ def _some_rounds(
 ) -> list[tuple[Tried, Position]]:
     rounds: list[tuple[Tried, Position]] = []
     for _ in range(_ROUNDS_A_GRAPH):
-        rounds += _one_round(problem, position, course)
+        rounds.append(next_round(problem, position, course))
         position = rounds[-1][1]
     return rounds
 

@@ -15,6 +15,7 @@ from latentode.solvers.methods import Scheme, tensors_for
 from latentode.solvers.problem import Options, Problem
 from latentode.solvers.solution import SolverError
 from latentode.solvers.tally import Counts
+from latentode.solvers.whole import march_in_blocks, marches_in_blocks
 
 # Bytes of steps kept before the states asked for within them are read off: a constant, so that the
 # memory of a solve without a graph does not grow with its steps; and how many steps at most.
@@ -84,7 +85,7 @@ class Answer(NamedTuple):
 def problem_for(task: Task, y: Tensor) -> Problem:
     """Put a field of time on the clock of the solve, for states like y (B, D)."""
     f, clock = task.f, task.clock
-    sign = clock.sign[:, None].to(y.dtype)
+    sign = clock.sign[:, None].to(y.dtype, copy=True)  # a loop is compiled for no two views
 
     def field(t: Tensor, y: Tensor) -> Tensor:
         return sign * f(t, y)
@@ -151,7 +152,15 @@ def solve(
         return stopping
 
     position, counts = start(problem, s[:, -1], y0, k0)
-    outcome = march(problem, position, task.course(s[:, -1]), watch)
+    course = task.course(s[:, -1])
+    done, is_plain = None, observe is None and not with_slopes
+    if is_plain and marches_in_blocks(problem):
+        f = getattr(task.f, "given", task.f)
+        done = march_in_blocks(problem, position, course, s, ys, f)
+    if done is None:
+        outcome = march(problem, position, course, watch)
+    else:
+        outcome, ys = done
     if track.pieces:
         read_off(s[:, -1])
     return _answer(ys, slopes, counts, outcome, Track())

@@ -20,15 +20,15 @@ def starts(seed=0, n=3):
 
 def test_a_compiled_solve_gives_the_same_numbers_in_one_graph_for_all_batches():
     with torch.no_grad():
-        compiled = odeint(field, starts(), TIMES, compile=True)
-        plain = odeint(field, starts(), TIMES)
+        compiled = odeint(field, starts(), TIMES, method="bosh3", compile=True)
+        plain = odeint(field, starts(), TIMES, method="bosh3")
         torch.testing.assert_close(compiled.ys, plain.ys, rtol=1e-12, atol=1e-12)
         # What a compiled graph counts, it may count for two rounds at a time, of rest too.
         assert torch.equal(compiled.stats.n_steps, plain.stats.n_steps)
         assert torch.equal(compiled.stats.n_f_evals, plain.stats.n_f_evals)
         with torch.compiler.set_stance("fail_on_recompile"):
             for seed in range(1, 100):
-                odeint(field, starts(seed), TIMES, compile=True)
+                odeint(field, starts(seed), TIMES, method="bosh3", compile=True)
 
 
 @pytest.mark.parametrize("adjoint", ["direct", "replay"])
@@ -49,7 +49,7 @@ def test_gradients_of_a_compiled_solve_are_the_same(adjoint):
 
 def test_two_methods_do_not_get_each_others_graphs():
     with torch.no_grad():
-        for method in ("bosh3", "dopri5", "bosh3"):
+        for method in ("bosh3", "heun", "bosh3"):
             compiled = odeint(field, starts(), TIMES, method=method, compile=True).ys
             plain = odeint(field, starts(), TIMES, method=method).ys
             torch.testing.assert_close(compiled, plain, rtol=1e-12, atol=1e-12)
