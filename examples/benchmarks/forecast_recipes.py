@@ -10,7 +10,8 @@ ICU = Recipe(
     head="variable",
     corrections=True,
     balance=0.5,
-    n_epochs=6,
+    n_epochs=5,
+    learning_rate=2e-3,
     observation_dropout=0.1,
 )
 HOPPER_AHEAD = Recipe(

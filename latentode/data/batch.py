@@ -23,6 +23,8 @@ class Batch(NamedTuple):
         Times of the context, rising to 0.
     x : Tensor of shape (B, T, D)
         Observed values, 0 where there is none.
+    scores : Tensor of shape (B, T, D)
+        Their normal scores, 0 where there is none: what networks read.
     mask : Tensor of shape (B, T, D), dtype=torch.bool
         True where a value was observed.
     lengths : Tensor of shape (B,), dtype=torch.long
@@ -37,6 +39,7 @@ class Batch(NamedTuple):
 
     t: Tensor
     x: Tensor
+    scores: Tensor
     mask: Tensor
     lengths: Tensor
     ts: Tensor
@@ -46,7 +49,7 @@ class Batch(NamedTuple):
     @property
     def context(self) -> Context:
         """What was observed."""
-        return Context(self.t, self.x, self.mask, self.lengths)
+        return Context(self.t, self.x, self.mask, self.lengths, self.scores)
 
     def repeated(self, n: int) -> "Batch":
         """Give the series of the batch n times over, one batch after the other."""
@@ -76,17 +79,16 @@ def gather_batch(panel: ScaledPanel, parts: Parts) -> Batch:
         parts.context.end > parts.context.first, parts.context.end - 1, parts.asked.first
     )
     t0 = panel.t[origin]
-    t, x, mask, lengths = _gather(panel, parts.context, t0)
-    ts, targets, targets_mask, _ = _gather(panel, parts.asked, t0)
-    return Batch(t, x, mask, lengths, ts, targets, targets_mask)
+    read, asked = _gather(panel, parts.context, t0), _gather(panel, parts.asked, t0)
+    return Batch(*read, asked.t, asked.x, asked.mask)
 
 
 def gather_context(panel: ScaledPanel, context: RowRange, ts: Tensor) -> Batch:
     """Cut the context of B series out of a panel, and ask about times ts (B, P)."""
     t0 = panel.t[(context.end - 1).clamp(min=0)]
-    t, x, mask, lengths = _gather(panel, context, t0)
-    nothing = x.new_zeros(*ts.shape, x.shape[2])
-    return Batch(t, x, mask, lengths, ts, nothing, nothing.bool())
+    read = _gather(panel, context, t0)
+    nothing = read.x.new_zeros(*ts.shape, panel.n_features)
+    return Batch(*read, ts, nothing, nothing.bool())
 
 
 def keep_rows(batch: Batch, kept: Tensor) -> Batch:
@@ -105,6 +107,7 @@ def keep_rows(batch: Batch, kept: Tensor) -> Batch:
     return batch._replace(
         t=torch.where(inside, t - end[:, None], 0.0),
         x=batch.x.gather(1, wide) * mask,
+        scores=batch.scores.gather(1, wide) * mask,
         mask=mask,
         lengths=lengths,
         ts=batch.ts - end[:, None],
@@ -116,13 +119,19 @@ def in_float64(batch: Batch) -> Batch:
     return Batch(*(x.double() if x.is_floating_point() else x for x in batch))
 
 
-def _gather(
-    panel: ScaledPanel, rows: RowRange, t0: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+class _Rows(NamedTuple):
+    t: Tensor
+    x: Tensor
+    scores: Tensor
+    mask: Tensor
+    lengths: Tensor
+
+
+def _gather(panel: ScaledPanel, rows: RowRange, t0: Tensor) -> _Rows:
     lengths = rows.end - rows.first
     steps = torch.arange(max(int(lengths.max()), 1), device=lengths.device)
     inside = steps < lengths[:, None]
     index = (rows.first[:, None] + steps).minimum((rows.end - 1)[:, None]).clamp(min=0)
     t = torch.where(lengths[:, None] > 0, panel.t[index] - t0[:, None], 0.0).float()
     mask = panel.mask[index] & inside[..., None]
-    return t, panel.x[index] * mask, mask, lengths
+    return _Rows(t, panel.x[index] * mask, panel.scores[index] * mask, mask, lengths)

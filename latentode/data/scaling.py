@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentode.data.normal_scores import NormalScores
 from latentode.data.panel import Panel
 
 # Scaled values beyond this are as good as this: float32 could not square them.
@@ -24,11 +25,14 @@ class Scaler(NamedTuple):
     time_unit : float
         Length of the model's unit of time, in the units of the panel's times: the median span of
         a series, so that a solver never sees seconds since 1970.
+    scores : tuple of NormalScores
+        Of each target, in its own units: what networks read of it.
     """
 
     mean: np.ndarray
     std: np.ndarray
     time_unit: float
+    scores: tuple[NormalScores, ...] = ()
 
     @classmethod
     def fit(cls, panel: Panel, whole: Panel) -> Self:
@@ -40,7 +44,8 @@ class Scaler(NamedTuple):
         wider = [_location_and_scale(column) for column in whole.values.T]
         chosen = [b if a[1] == 0 else a for a, b in zip(scales, wider, strict=True)]
         mean, std = np.array(chosen).reshape(-1, 2).T
-        return cls(mean, std, _median_span(panel))
+        scores = tuple(NormalScores.fit(column) for column in panel.values.T)
+        return cls(mean, std, _median_span(panel), scores)
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Give values (N, D) in standard deviations from the mean; NaN stays NaN."""
@@ -103,6 +108,8 @@ class ScaledPanel(NamedTuple):
         Time since the first row of the series.
     x : Tensor of shape (N + 1, D)
         Scaled values, 0 where nothing was observed.
+    scores : Tensor of shape (N + 1, D)
+        Normal scores of the values, 0 where nothing was observed.
     mask : Tensor of shape (N + 1, D), dtype=torch.bool
         True where there was something. Behind the last row stands one of no series, in which
         nothing was observed: what a series without rows can point at.
@@ -111,6 +118,7 @@ class ScaledPanel(NamedTuple):
     offsets: Tensor
     t: Tensor
     x: Tensor
+    scores: Tensor
     mask: Tensor
 
     @property
@@ -130,11 +138,16 @@ def scale_panel(panel: Panel, scaler: Scaler) -> ScaledPanel:
     t = difference(panel.times, panel.times[start]) / scaler.time_unit
     # A context may hold what float32 cannot, many times the scale of what was fitted.
     x = np.clip(scaler.scale(panel.values), -_LARGEST, _LARGEST)
-    t, x = np.append(t, 0.0), np.vstack([x, np.full((1, x.shape[1]), np.nan)])
+    nothing = np.full((1, x.shape[1]), np.nan)
+    t, x = np.append(t, 0.0), np.vstack([x, nothing])
+    scores = np.empty_like(x)
+    for d, score in enumerate(scaler.scores):
+        scores[:, d] = np.append(score(panel.values[:, d]), np.nan)
     # torch.tensor copies: pandas 3 hands out read-only arrays that must not be kept.
     return ScaledPanel(
         torch.tensor(panel.offsets),
         torch.tensor(t),
         torch.tensor(np.nan_to_num(x), dtype=torch.float32),
+        torch.tensor(np.nan_to_num(scores), dtype=torch.float32),
         torch.tensor(np.isfinite(x)),
     )

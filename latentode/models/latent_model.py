@@ -177,7 +177,7 @@ def thinned(batch: Batch, share: float) -> Batch:
     if share == 0:
         return batch
     mask = batch.mask & (torch.rand_like(batch.x) >= share)
-    return batch._replace(x=batch.x * mask, mask=mask)
+    return batch._replace(x=batch.x * mask, scores=batch.scores * mask, mask=mask)
 
 
 def one_cycle(step: int, *, n_steps: int) -> float:

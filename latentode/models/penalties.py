@@ -151,7 +151,8 @@ def without_first(context: Context, n: Tensor) -> Context:
     t = context.t.gather(1, row)
     wide = row[..., None].expand_as(context.x)
     mask = context.mask.gather(1, wide) & inside
-    return Context(t, context.x.gather(1, wide) * mask, mask, lengths)
+    x, scores = (part.gather(1, wide) * mask for part in (context.x, context.read))
+    return Context(t, x, mask, lengths, scores)
 
 
 def without_last(context: Context, n: Tensor) -> tuple[Context, Tensor]:
@@ -165,7 +166,7 @@ def without_last(context: Context, n: Tensor) -> tuple[Context, Tensor]:
         torch.arange(context.t.shape[1], device=n.device) < lengths[:, None]
     ).unsqueeze(-1)
     t = (context.t - end[:, None]).clamp(max=0)
-    return Context(t, context.x * mask, mask, lengths), end
+    return Context(t, context.x * mask, mask, lengths, context.read * mask), end
 
 
 def _field(model: "LatentModel") -> torch.nn.Module:

@@ -24,17 +24,26 @@ class Context:
         True where a value was observed.
     lengths : Tensor of shape (B,), dtype=torch.long
         Rows of each series; those behind are padding.
+    scores : Tensor of shape (B, T, D), optional
+        What networks read of the values, as their normal scores; by default the values, clipped.
     """
 
     t: Tensor
     x: Tensor
     mask: Tensor
     lengths: Tensor
+    scores: Tensor | None = None
+
+    @cached_property
+    def read(self) -> Tensor:
+        """What networks read of the values (B, T, D), 0 where there is none."""
+        values = self.x.clamp(-CLIP, CLIP) if self.scores is None else self.scores
+        return values * self.mask
 
     @cached_property
     def summary(self) -> Summary:
         """A few numbers for each variable, computed once for all who ask."""
-        return summarise(self.t, self.x, self.mask)
+        return summarise(self.t, self.x, self.mask, self.read)
 
     def inside(self) -> Tensor:
         """Say of each row whether it is one, and no padding; (B, T)."""
@@ -49,14 +58,14 @@ def row_features(context: Context, *, n_frequencies: int = 0) -> Tensor:
     before, the gap to the row before, the time to the end of the context, and as many waves of
     that time as asked, of 1, 2, ... periods in a unit of time.
     """
-    t, x, mask = context.t, context.x, context.mask
+    t, mask = context.t, context.mask
     gap = torch.log1p(t.diff(dim=1, prepend=t[:, :1]))
     numbers = [ages(t, mask), gap[..., None], t.clamp(min=-CLIP)[..., None]]
     if n_frequencies:
         k = torch.arange(1, n_frequencies + 1, device=t.device)
         phase = 2 * math.pi * k * t[..., None]
         numbers += [phase.sin(), phase.cos()]
-    return torch.cat([x.clamp(-CLIP, CLIP) * mask, mask.to(x.dtype), *numbers], dim=-1)
+    return torch.cat([context.read, mask.to(t.dtype), *numbers], dim=-1)
 
 
 def n_row_features(n_features: int, *, n_frequencies: int = 0) -> int:

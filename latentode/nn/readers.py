@@ -130,10 +130,10 @@ class GRUDReader(nn.Module):
 
     def forward(self, context: Context) -> Reading:
         """Read a context."""
-        t, x, mask, lengths = context.t, context.x, context.mask, context.lengths
+        t, x, mask, lengths = context.t, context.read, context.mask, context.lengths
         age = ages(t, mask)
         fading = torch.exp(-nn.functional.softplus(self.input_decay) * age)
-        filled = torch.where(mask, x.clamp(-CLIP, CLIP), fading * _last_values(x, mask))
+        filled = torch.where(mask, x, fading * _last_values(x, mask))
         rows = torch.cat([filled, mask.to(x.dtype), t.clamp(min=-CLIP)[..., None]], dim=-1)
         kept = torch.exp(-torch.relu(self.state_decay(age)))
         h, states = x.new_zeros(len(x), self.size), []
@@ -241,7 +241,7 @@ class TimeAttentionReader(nn.Module):
 
     def forward(self, context: Context) -> Reading:
         """Read a context."""
-        t, x, mask, lengths = context.t, context.x, context.mask, context.lengths
+        t, x, mask, lengths = context.t, context.read, context.mask, context.lengths
         times = self._embedded(t.clamp(min=-CLIP))
         query, key = (
             layer(times).unflatten(-1, (self.n_heads, -1)) for layer in (self.query, self.key)
@@ -255,7 +255,7 @@ class TimeAttentionReader(nn.Module):
         weights = scores.clamp(max=0).exp() * seen
         observed = mask.to(x.dtype)
         total = torch.einsum("bhqk,bkd->bqhd", weights, observed)
-        smoothed = torch.einsum("bhqk,bkd->bqhd", weights, x.clamp(-CLIP, CLIP) * observed)
+        smoothed = torch.einsum("bhqk,bkd->bqhd", weights, x)
         smoothed = smoothed / (total + 1e-3)
         numbers = [smoothed.flatten(2), torch.log1p(total).flatten(2), row_features(context)]
         states = self.out(torch.cat(numbers, dim=-1))
@@ -271,4 +271,4 @@ def _last_values(x: Tensor, mask: Tensor) -> Tensor:
     steps = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None]
     latest = (steps * mask).cummax(dim=1).values
     before = nn.functional.pad(latest[:, :-1], (0, 0, 1, 0))
-    return x.clamp(-CLIP, CLIP).gather(1, (before - 1).clamp(min=0)) * (before > 0)
+    return x.gather(1, (before - 1).clamp(min=0)) * (before > 0)

@@ -112,9 +112,9 @@ class Fading(nn.Module):
 class Corrections(nn.Module):
     """A linear regression on what is known of a series, for each variable; all 0 before it is fit.
 
-    Its features are the numbers of `Summary` of the variable itself, the last and the mean value
-    of every variable and whether there is one, all of them once more times d / (1 + d) at a
-    distance d from the end of the context, that, and 1.
+    Its features are the numbers of `Summary` of the variable itself; of every variable the last
+    value, what networks read of the last and the mean value, and whether there is one; all of them
+    once more times d / (1 + d) at a distance d from the end of the context; that, and 1.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Corrections(nn.Module):
         self.own: Tensor
         self.others: Tensor
         self.register_buffer("own", torch.zeros(2, n_features, N_NUMBERS + 1))
-        self.register_buffer("others", torch.zeros(2, 3 * n_features, n_features))
+        self.register_buffer("others", torch.zeros(2, 4 * n_features, n_features))
 
     @property
     def is_fitted(self) -> bool:
@@ -160,9 +160,9 @@ def _with_one(numbers: Tensor) -> Tensor:
 
 
 def _of_all(known: Summary) -> Tensor:
-    """Give what a regression reads of all variables, (B, 3 D); scaled so that it is penalised."""
+    """Give what a regression reads of all variables, (B, 4 D); scaled so that it is penalised."""
     seen = (known.n_observed > 0).to(known.last.dtype)
-    parts = [known.last.clamp(-CLIP, CLIP), known.mean.clamp(-CLIP, CLIP), seen]
+    parts = [known.last.clamp(-CLIP, CLIP), known.last_read, known.mean_read, seen]
     return 0.1 * torch.cat(parts, dim=-1)
 
 

@@ -36,6 +36,8 @@ class Summary(NamedTuple):
         The lowest and the highest value.
     spread : Tensor
         Standard deviation of the observed values.
+    last_read, mean_read : Tensor
+        The last one and the mean of what networks read of the values.
     """
 
     last: Tensor
@@ -47,20 +49,23 @@ class Summary(NamedTuple):
     low: Tensor
     high: Tensor
     spread: Tensor
+    last_read: Tensor
+    mean_read: Tensor
 
     def bounded(self) -> Tensor:
-        """Give the numbers as a network may read them, of shape (B, D, 10)."""
+        """Give the numbers as a network may read them, of shape (B, D, 12)."""
         values = [self.last, self.mean, self.recent, self.low, self.high, self.slope, self.spread]
+        values += [self.last_read, self.mean_read]
         numbers = [value.clamp(-CLIP, CLIP) for value in values]
         was_seen = (self.n_observed > 0).to(self.age.dtype)
         numbers += [self.age * was_seen, self.n_observed / (self.n_observed + 2), was_seen]
         return torch.stack(numbers, dim=-1)
 
 
-N_NUMBERS = 10
+N_NUMBERS = 12
 
 
-def summarise(t: Tensor, x: Tensor, mask: Tensor) -> Summary:
+def summarise(t: Tensor, x: Tensor, mask: Tensor, read: Tensor | None = None) -> Summary:
     """Summarise what was observed.
 
     Parameters
@@ -71,6 +76,8 @@ def summarise(t: Tensor, x: Tensor, mask: Tensor) -> Summary:
         Values, 0 where there is none.
     mask : Tensor of shape (B, T, D), dtype=torch.bool
         True where a value was observed.
+    read : Tensor of shape (B, T, D), optional
+        What networks read of the values; by default the values.
 
     Returns
     -------
@@ -108,4 +115,9 @@ def summarise(t: Tensor, x: Tensor, mask: Tensor) -> Summary:
     low = torch.where(mask, x, torch.inf).amin(dim=1).where(was_seen, 0.0)
     high = torch.where(mask, x, -torch.inf).amax(dim=1).where(was_seen, 0.0)
     spread = (deviation.square().sum(dim=1) / n).sqrt()
-    return Summary(last, age, mean, n_observed, slope, recent, low, high, spread)
+    read = x if read is None else read
+    last_read = read.gather(1, at).squeeze(1) * was_seen
+    mean_read = (read * observed).sum(dim=1) / n
+    return Summary(
+        last, age, mean, n_observed, slope, recent, low, high, spread, last_read, mean_read
+    )

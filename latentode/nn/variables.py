@@ -84,13 +84,13 @@ class ObservationAttention(nn.Module):
 
     def _observations(self, context: Context) -> tuple[Tensor, Tensor]:
         """Give a vector for each observation (B, N, E), and which of them are padding (B, N)."""
-        t, x, mask = context.t, context.x, context.mask
+        t, x, mask = context.t, context.read, context.mask
         series, row, variable = mask.nonzero(as_tuple=True)
         counts = mask.sum(dim=(1, 2))
         first = counts.cumsum(0) - counts
         # The first of each series stands for no observation: none is left with nothing to see.
         place = torch.arange(len(series), device=x.device) - first[series] + 1
-        value, time = x[series, row, variable].clamp(-CLIP, CLIP), t[series, row].clamp(min=-CLIP)
+        value, time = x[series, row, variable], t[series, row].clamp(min=-CLIP)
         numbers = torch.stack([value, time, torch.exp(4 * time), torch.exp(16 * time)], dim=-1)
         vectors = self.of_value(numbers) + self.embedding(variable)
         observed = self.nothing.repeat(len(x), int(counts.max()) + 1, 1)

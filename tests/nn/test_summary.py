@@ -32,7 +32,7 @@ def test_one_value_has_no_slope():
 def test_a_variable_that_was_never_observed_is_old_and_zero():
     t, x = torch.tensor([[-1.0, 0.0]]), torch.zeros(1, 2, 1)
     known = summarise(t, x, x.bool())
-    assert [float(part) for part in known] == [0.0, 2.0, *[0.0] * 7]
+    assert [float(part) for part in known] == [0.0, 2.0, *[0.0] * 9]
 
 
 def test_padding_changes_nothing():
