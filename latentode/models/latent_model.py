@@ -139,9 +139,8 @@ class LatentModel(lightning.LightningModule):
         context = batch.context
         zs = self.carry(self.encode(context).mean, context, batch.ts)
         p = self.decode(zs, batch.ts, context, where)
-        loss = getattr(self.objective, "loss", "nll")
         total = weights.sum().clamp(min=1e-6)
-        fit = (weights * errors(p, batch.targets[where], loss)).sum() / total
+        fit = (weights * errors(p, batch.targets[where], self.objective.loss)).sum() / total
         self.log("val_loss", fit, on_step=False, on_epoch=True, batch_size=max(int(total), 1))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts

@@ -43,7 +43,15 @@ class Draw(NamedTuple):
 
 
 class Objective(Protocol):
-    """Give the loss of a batch."""
+    """Give the loss of a batch.
+
+    Attributes
+    ----------
+    loss : str
+        The loss of a value, by which validation compares epochs: one of `LOSSES`.
+    """
+
+    loss: str
 
     def __call__(
         self, model: "LatentModel", batch: Batch, *, progress: float
@@ -98,6 +106,8 @@ class ELBO:
     section 5, algorithm 2.
     """
 
+    loss = "nll"
+
     def __init__(self, kl_weight: float = 1.0, *, warmup: float = 0.2, n_samples: int = 1) -> None:
         self.kl_weight = kl_weight
         self.warmup = warmup
@@ -126,6 +136,8 @@ class IWAE:
     ----------
     Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, equation 8.
     """
+
+    loss = "nll"
 
     def __init__(self, n_samples: int = 5) -> None:
         self.n_samples = n_samples
