@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from latentode.models.latent_model import LatentModel
 
 LOSSES = ("nll", "mse", "mae", "huber")
+# Weight of the likelihood of the spread beside an error of the mean.
+_SPREAD_WEIGHT = 0.1
 
 
 class Losses(NamedTuple):
@@ -172,7 +174,10 @@ def errors(p: Distribution, x: Tensor, loss: str) -> Tensor:
         point = error.abs()
     else:
         point = torch.nn.functional.huber_loss(p.mean, x, reduction="none")
-    return point - around(p).log_prob(x)
+    fixed = around(p)
+    # In units of the error, or the spread of small errors would rule the latent state.
+    weight = _SPREAD_WEIGHT * fixed.variance.detach().clamp(max=1)
+    return point - weight * fixed.log_prob(x)
 
 
 def around(p: Distribution) -> Distribution:

@@ -55,12 +55,12 @@ def row_features(context: Context, *, n_frequencies: int = 0) -> Tensor:
     """Give what a network reads of each row, of shape (B, T, 3 D + 2 + 2 n_frequencies).
 
     These are the values, which of them were observed, how long ago each variable was observed
-    before, the gap to the row before, the time to the end of the context, and as many waves of
+    before, the gap to the row before, the time to the anchor of the context, and as many waves of
     that time as asked, of 1, 2, ... periods in a unit of time.
     """
     t, mask = context.t, context.mask
     gap = torch.log1p(t.diff(dim=1, prepend=t[:, :1]))
-    numbers = [ages(t, mask), gap[..., None], t.clamp(min=-CLIP)[..., None]]
+    numbers = [ages(t, mask), gap[..., None], t.clamp(-CLIP, CLIP)[..., None]]
     if n_frequencies:
         k = torch.arange(1, n_frequencies + 1, device=t.device)
         phase = 2 * math.pi * k * t[..., None]

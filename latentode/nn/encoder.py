@@ -1,6 +1,7 @@
 """Encoders: from what was observed to a distribution over the latent state."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -115,11 +116,12 @@ class Encoder(nn.Module):
 
         Its batch shape is (B, L), or (B, T, L) for a state at every row.
         """
-        reading = self.reader(context)
+        seen = since_start(context) if self.anchor == "start" else context
+        reading = self.reader(seen)
         states = reading.states if self.anchor == "rows" else reading.final[:, None]
         features = [states]
         if self.pool is not None:
-            pooled = self.pool(reading.states, context)[:, None]
+            pooled = self.pool(reading.states, seen)[:, None]
             features.append(pooled.expand(-1, states.shape[1], -1))
         if self.summaries:
             features.append(context.summary.bounded().flatten(1)[:, None])
@@ -130,6 +132,11 @@ class Encoder(nn.Module):
         empty = (context.lengths == 0)[:, None, None]
         mean, std = mean.masked_fill(empty, 0.0), std.masked_fill(empty, 1.0)
         return Normal(mean, std) if self.anchor == "rows" else Normal(mean[:, 0], std[:, 0])
+
+
+def since_start(context: Context) -> Context:
+    """Count the times of each series from its first row: waves of time then start there."""
+    return replace(context, t=context.t - context.t[:, :1])
 
 
 class AttentionPool(nn.Module):
@@ -149,7 +156,7 @@ class AttentionPool(nn.Module):
 
     def forward(self, states: Tensor, context: Context) -> Tensor:
         """Give the means (B, n_heads H) of states (B, T, H)."""
-        t = context.t.clamp(min=-CLIP)[..., None]
+        t = context.t.clamp(-CLIP, CLIP)[..., None]
         scores = self.score(torch.cat([states, t], dim=-1))
         outside = ~context.inside()[..., None]
         # An empty series has equal weights, rather than none.

@@ -134,7 +134,7 @@ class GRUDReader(nn.Module):
         age = ages(t, mask)
         fading = torch.exp(-nn.functional.softplus(self.input_decay) * age)
         filled = torch.where(mask, x, fading * _last_values(x, mask))
-        rows = torch.cat([filled, mask.to(x.dtype), t.clamp(min=-CLIP)[..., None]], dim=-1)
+        rows = torch.cat([filled, mask.to(x.dtype), t.clamp(-CLIP, CLIP)[..., None]], dim=-1)
         kept = torch.exp(-torch.relu(self.state_decay(age)))
         h, states = x.new_zeros(len(x), self.size), []
         for row, part in zip(rows.unbind(1), kept.unbind(1), strict=True):
@@ -242,7 +242,7 @@ class TimeAttentionReader(nn.Module):
     def forward(self, context: Context) -> Reading:
         """Read a context."""
         t, x, mask, lengths = context.t, context.read, context.mask, context.lengths
-        times = self._embedded(t.clamp(min=-CLIP))
+        times = self._embedded(t.clamp(-CLIP, CLIP))
         query, key = (
             layer(times).unflatten(-1, (self.n_heads, -1)) for layer in (self.query, self.key)
         )

@@ -80,8 +80,16 @@ class TestErrors:
         errors(Normal(loc, scale), x, loss).backward()
         slope = {"mse": -1.0, "mae": -1.0, "huber": -0.5}[loss]
         assert float(loc.grad) == pytest.approx(slope)
-        expected = torch.autograd.grad(-Normal(1.0, scale).log_prob(x), scale)[0]
-        torch.testing.assert_close(scale.grad, expected)
+        (expected,) = torch.autograd.grad(-Normal(1.0, scale).log_prob(x), scale)
+        torch.testing.assert_close(scale.grad, 0.1 * expected)
+
+    def test_the_likelihood_of_a_small_spread_counts_as_little_as_the_error(self):
+        slopes = []
+        for size in (1e-3, 1e-1):
+            scale = torch.tensor(size, requires_grad=True)
+            errors(Normal(0.0, scale), torch.tensor(2 * size), "mse").backward()
+            slopes.append(float(scale.grad) / size)
+        assert slopes[0] == pytest.approx(slopes[1], rel=1e-4)
 
     def test_quantiles_are_trained_by_likelihood(self):
         p = QuantileDistribution(torch.arange(3.0), torch.tensor([0.25, 0.5, 0.75]))
