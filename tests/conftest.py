@@ -6,6 +6,8 @@ import pytest
 import torch
 
 os.environ["MPLBACKEND"] = "Agg"
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes with two threads each get in their way
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
