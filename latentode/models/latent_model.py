@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Normal
 from latentode.data import Batch
 from latentode.models.objectives import Losses, Objective, errors, values_of
 from latentode.models.penalties import Penalty
-from latentode.nn import Context, Decoder, Encoder, Where
+from latentode.nn import Context, Decoder, Encoder, Where, everywhere
 from latentode.nn.path import segment_path
 from latentode.solvers import SolverError
 
@@ -100,9 +100,16 @@ class LatentModel(lightning.LightningModule):
         return p
 
     def values_asked(self, batch: Batch) -> tuple[Where, Tensor]:
-        """Give where the N observed values among those asked are, and their weights (N,)."""
-        where = values_of(batch)
+        """Give where the values to tell are, and their weights.
+
+        These are the observed ones among those asked, one by one; or all of them, and the weight
+        of those not observed is 0, where most are observed.
+        """
         of_time = torch.where(batch.ts > 0, 1.0, self.context_weight)
+        if 2 * int(batch.targets_mask.sum()) > batch.targets_mask.numel():
+            weights = of_time[..., None] * self.variable_weights * batch.targets_mask
+            return everywhere(batch.ts, self.decoder.n_features), weights
+        where = values_of(batch)
         return where, of_time[where.series, where.time] * self.variable_weights[where.variable]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -140,7 +147,7 @@ class LatentModel(lightning.LightningModule):
         zs = self.carry(self.encode(context).mean, context, batch.ts)
         p = self.decode(zs, batch.ts, context, where)
         total = weights.sum().clamp(min=1e-6)
-        fit = (weights * errors(p, batch.targets[where], self.objective.loss)).sum() / total
+        fit = (weights * errors(p, where.pick(batch.targets), self.objective.loss)).sum() / total
         self.log("val_loss", fit, on_step=False, on_epoch=True, batch_size=max(int(total), 1))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts

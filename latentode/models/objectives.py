@@ -86,7 +86,7 @@ class Direct:
         zs = model.carry(q.mean, context, batch.ts)
         where, weights = model.values_asked(batch)
         p = model.decode(zs, batch.ts, context, where)
-        fit = (weights * errors(p, batch.targets[where], self.loss)).sum() / _total(weights)
+        fit = (weights * errors(p, where.pick(batch.targets), self.loss)).sum() / _total(weights)
         return Losses(fit, fit, torch.zeros_like(fit)), Draw(q, q.mean, zs)
 
 
@@ -150,8 +150,7 @@ class IWAE:
         """Give the losses."""
         q, z0, zs, log_p, weights = _sampled(model, batch, self.n_samples)
         where = model.values_asked(batch)[0]
-        of_series = z0.new_zeros(self.n_samples, len(batch.t))
-        likelihood = of_series.index_add(1, where.series, weights * log_p)
+        likelihood = where.per_series(weights * log_p, len(batch.t))
         prior, posterior = (
             torch.stack([_per_series(p.log_prob(z), batch) for z in z0]) for p in (_prior(q), q)
         )
@@ -192,14 +191,14 @@ def around(p: Distribution) -> Distribution:
 def _sampled(
     model: "LatentModel", batch: Batch, n_samples: int
 ) -> tuple[Normal, Tensor, Tensor, Tensor, Tensor]:
-    """Give q, states z0 (S, B, ...) and zs (S, B, P, L), and log p(x) (S, N) with its weights."""
+    """Give q, states z0 (S, B, ...) and zs (S, B, P, L), log p(x) for each draw, and weights."""
     context, again = batch.context, batch.repeated(n_samples)
     q = model.encode(context)
     z0 = q.rsample((n_samples,))
     zs = model.carry(z0.flatten(0, 1), again.context, again.ts).unflatten(0, (n_samples, -1))
     where, weights = model.values_asked(batch)
     known = model.decoder.read(context)
-    x = batch.targets[where]
+    x = where.pick(batch.targets)
     log_p = [model.decoder(z, batch.ts, known, where).log_prob(x) for z in zs]
     return q, z0, zs, torch.stack(log_p), weights
 

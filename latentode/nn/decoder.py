@@ -183,7 +183,7 @@ class SharedHead(nn.Module):
         """Give the numbers (..., K) of the values asked."""
         features = z if self.is_linear else torch.cat([z, local], dim=-1)
         raw = self.layers(features).unflatten(-1, (-1, self.n_parameters))
-        return raw if where.series.dim() == 3 else raw[where]
+        return where.pick(raw)
 
 
 class VariableHead(nn.Module):

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from latentode.nn.vector_field import Frame
 from latentode.solvers import odeint
 
 # How far from the anchor time runs as it is, and how much of it is left after that, in the model's
@@ -23,8 +24,9 @@ class ODEPath(nn.Module):
     Parameters
     ----------
     field : Module
-        dz/dt as a function of t (B,) and z (B, L). If it has a method ``prepared``, that gives
-        the function to solve with, anew for each solve.
+        dz/dt as a function of t (B,) and z (B, L). If it has a method ``frame``, what that gives
+        is solved instead, see `Frame`; or else, if it has a method ``prepared``, the function
+        that this gives, anew for each solve.
     method : str, default="tsit5"
         Solver; see `odeint`.
     rtol, atol : float, default=1e-3
@@ -80,13 +82,26 @@ class ODEPath(nn.Module):
 
     def _solved(self, z0: Tensor, t0: Tensor, since: Tensor) -> Tensor:
         """Solve away from t0, all times on one side of it."""
-        order = since.abs().argsort(dim=1, stable=True)
-        ordered = torch.cat([t0[:, None], t0[:, None] + since.gather(1, order)], dim=1)
+        distance = since.abs()
+        if bool((distance.diff(dim=1) >= 0).all()):
+            return self._in_order(z0, t0, since)
+        order = distance.argsort(dim=1, stable=True)
+        zs = self._in_order(z0, t0, since.gather(1, order))
+        return zs.gather(1, order.argsort(dim=1)[..., None].expand_as(zs))
+
+    def _in_order(self, z0: Tensor, t0: Tensor, since: Tensor) -> Tensor:
+        """Solve for times whose distances from t0 rise."""
+        since = nn.functional.pad(since, (1, 0))
+        frame_of = getattr(self.field, "frame", None)
+        if frame_of is not None:
+            frame: Frame = frame_of()
+            ys = self.solve(frame.field, z0, since).ys
+            return frame.leave(since[:, 1:], ys[:, 1:])
         # What does not change between the steps is computed once for all of them.
         prepared = getattr(self.field, "prepared", None)
         field = self.field if prepared is None else prepared()
-        zs = self.solve(field, z0, ordered).ys[:, 1:]
-        return zs.gather(1, order.argsort(dim=1)[..., None].expand_as(zs))
+        zs: Tensor = self.solve(field, z0, t0[:, None] + since).ys[:, 1:]
+        return zs
 
 
 class GRUStep(nn.Module):

@@ -21,6 +21,19 @@ class Where(NamedTuple):
     time: Tensor
     variable: Tensor
 
+    def pick(self, values: Tensor) -> Tensor:
+        """Give the values asked, (N, ...), or all of them, out of all (B, P, D, ...)."""
+        return values if self._is_everywhere() else values[self]
+
+    def per_series(self, values: Tensor, n_series: int) -> Tensor:
+        """Sum what belongs to the values asked, (S, N) or (S, B, P, D), over each series."""
+        if self._is_everywhere():
+            return values.flatten(2).sum(dim=2)
+        return values.new_zeros(len(values), n_series).index_add(1, self.series, values)
+
+    def _is_everywhere(self) -> bool:
+        return self.series.dim() == 3
+
 
 def everywhere(ts: Tensor, n_features: int) -> Where:
     """Ask for every variable at every time.

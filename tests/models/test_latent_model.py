@@ -77,13 +77,26 @@ def test_values_without_a_target_do_not_count(options, build, batch):
     torch.testing.assert_close(loss_of(model, batch), loss_of(model, spoiled))
 
 
+def test_few_values_are_told_one_by_one_with_the_same_loss(build, batch):
+    model = build(objective=Direct()).eval()
+    few = batch.targets_mask & (torch.rand_like(batch.targets) < 0.3)
+    assert 0 < few.sum() < few.numel() / 2 < batch.targets_mask.sum()
+    for mask, n_dims in ((few, 1), (batch.targets_mask, 3)):
+        asked = batch._replace(targets_mask=mask)
+        assert model.values_asked(asked)[1].dim() == n_dims
+        p = model(asked)
+        errors = -p.log_prob(asked.targets) * torch.where(asked.ts > 0, 1.0, 0.1)[..., None]
+        total = (torch.where(asked.ts > 0, 1.0, 0.1)[..., None] * mask).sum()
+        torch.testing.assert_close(loss_of(model, asked), (errors * mask).sum() / total)
+
+
 def test_weights_of_variables_and_of_the_context_are_weights(build, batch):
     model = build(
         objective=Direct(), context_weight=0.5, variable_weights=torch.tensor([2.0, 3.0])
     )
     where, weights = model.values_asked(batch)
     expected = torch.where(batch.ts > 0, 1.0, 0.5)[..., None] * torch.tensor([2.0, 3.0])
-    torch.testing.assert_close(weights, expected[where])
+    torch.testing.assert_close(weights, where.pick(expected * batch.targets_mask))
     model.variable_weights = torch.tensor([1.0, 0.0])
     loss_of(model, batch).backward()
     # The last two numbers of the decoder are those of variable b.

@@ -74,6 +74,30 @@ def test_oscillators_turn_at_their_frequency():
     torch.testing.assert_close(z, expected, rtol=0, atol=1e-5)
 
 
+def test_a_turning_frame_changes_no_solution():
+    torch.manual_seed(0)
+    field = OscillatorField(6, 16, max_frequency=3.0).double()
+    torch.nn.init.normal_(field.outer.weight, std=0.5)
+    z0 = torch.randn(4, 6, dtype=torch.float64)
+    spans = torch.tensor([1.0, 0.3, -1.0, -2.0], dtype=torch.float64)
+    ts = spans[:, None] * torch.linspace(0, 1, 7, dtype=torch.float64)
+    plain = odeint(field, z0, ts, rtol=1e-10, atol=1e-10).ys
+    frame = field.frame()
+    turned = frame.leave(ts, odeint(frame.field, z0, ts, rtol=1e-10, atol=1e-10).ys)
+    torch.testing.assert_close(turned, plain, rtol=1e-7, atol=1e-7)
+
+
+def test_oscillators_alone_take_no_more_steps_the_faster_they_turn():
+    def n_steps(max_frequency):
+        field = OscillatorField(4, max_frequency=max_frequency)
+        torch.nn.init.zeros_(field.outer.weight)
+        frame = field.frame()
+        solution = odeint(frame.field, torch.ones(1, 4), torch.tensor([[0.0, 1.0]]))
+        return int(solution.stats.n_steps.max())
+
+    assert n_steps(100.0) <= n_steps(1.0) + 2
+
+
 def test_no_oscillator_is_faster_than_the_data_support():
     field = OscillatorField(8, max_frequency=3.0)
     assert field.frequency.max() < 3.0
