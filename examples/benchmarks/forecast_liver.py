@@ -8,7 +8,7 @@ training. 60 % of the patients train, 20 % validate, 20 % test, by seed.
 import numpy as np
 import pandas as pd
 from forecast_scores import point_scores
-from forecast_tasks import Array, Cut, Part, Task, part_of, select, values_of
+from forecast_tasks import Array, Cut, Part, Split, Task, split_task, values_of
 from numpy.typing import NDArray
 from pandas import DataFrame
 
@@ -25,17 +25,16 @@ def task(seed: int) -> Task:
     frame = visits[["series", "time", *LABS]]
     order = np.random.default_rng(seed).permutation(frame["series"].unique())
     fifth = len(order) // 5
-    train, val, test = order[2 * fifth :], order[fifth : 2 * fifth], order[:fifth]
-    frame = standardised_logs(frame, train)
-    return Task(
+    split = Split(order[2 * fifth :], order[fifth : 2 * fifth], order[:fifth])
+    frame = standardised_logs(frame, split.train)
+    return split_task(
         f"liver/{seed}",
-        select(frame, train),
-        part_of(select(frame, val), CUT),
-        part_of(select(frame, test), CUT),
-        LABS,
+        frame,
+        split,
         CUT,
-        metrics,
-        known_at_start(visits),
+        features=LABS,
+        metrics=metrics,
+        static=known_at_start(visits),
     )
 
 

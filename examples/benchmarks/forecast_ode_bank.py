@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from forecast_scores import absolute_error, micro, squared_error
-from forecast_tasks import Array, Cut, Part, Task, frame_of, part_of, select, values_of
+from forecast_tasks import Array, Cut, Part, Split, Task, frame_of, split_task, values_of
 from torch import Tensor
 
 from latentode.solvers import odeint
@@ -118,15 +118,15 @@ def task(name: str, fold: int = 0) -> Task:
     frame = frame[frame[list(features)].notna().any(axis=1)].reset_index(drop=True)
     order = draws.permutation(frame["series"].unique())
     n_train, n_test = len(order) * 7 // 10, len(order) // 10
+    split = Split(order[:n_train], order[n_train:-n_test], order[-n_test:])
     cut = Cut(horizon_from=equation.end / 2)
-    return Task(
+    return split_task(
         f"ode-bank/{name}/{fold}",
-        select(frame, order[:n_train]),
-        part_of(select(frame, order[n_train:-n_test]), cut),
-        part_of(select(frame, order[-n_test:]), cut),
-        features,
+        frame,
+        split,
         cut,
-        partial(metrics, features=features),
+        features=features,
+        metrics=partial(metrics, features=features),
     )
 
 

@@ -85,6 +85,37 @@ class Task(NamedTuple):
     static: DataFrame | None = None
 
 
+class Split(NamedTuple):
+    """Which series train, validate and test."""
+
+    train: Sequence[object]
+    val: Sequence[object]
+    test: Sequence[object]
+
+
+def split_task(
+    name: str,
+    frame: DataFrame,
+    split: Split,
+    cut: Cut,
+    *,
+    features: tuple[str, ...],
+    metrics: Callable[[Array, Part], dict[str, float]],
+    static: DataFrame | None = None,
+) -> Task:
+    """Give the task of one table whose series are split; rows read at random are drawn by part."""
+    return Task(
+        name,
+        select(frame, split.train),
+        part_of(select(frame, split.val), cut, seed=1),
+        part_of(select(frame, split.test), cut, seed=2),
+        features,
+        cut,
+        metrics,
+        static,
+    )
+
+
 def values_of(frame: DataFrame, features: Sequence[str]) -> Array:
     """Give the values of a table, of shape (rows, D)."""
     return frame[list(features)].to_numpy(np.float64)
