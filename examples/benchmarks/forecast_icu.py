@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from forecast_icu_source import VARIABLES, Lines, read_lines
-from forecast_scores import point_scores
+from forecast_metrics import point_metrics
 from forecast_sources import cache_folder, data_folder
-from forecast_tasks import Array, Cut, Part, Split, Task, select, split_task, values_of
+from forecast_tasks import Cut, Split, Task, select, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 from sklearn.model_selection import train_test_split
@@ -47,11 +47,7 @@ def task(
     if split == "official-like":
         seen = pd.concat([seen, OFFICIAL_EXTREMES])
     frame = scaled(frame, seen)
-    return split_task(f"icu/{split}", frame, parts, CUT, features=VARIABLES, metrics=metrics)
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    return point_scores(prediction, values_of(part.asked, VARIABLES))
+    return split_task(f"icu/{split}", frame, parts, CUT, features=VARIABLES, metrics=point_metrics)
 
 
 def stays_frame(lines: Lines) -> DataFrame:

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from forecast_icu import averaged
 from forecast_icu_source import DESCRIPTORS, VARIABLES, Lines, read_lines
-from forecast_scores import absolute_error, micro, squared_error
+from forecast_metrics import micro_metrics
 from forecast_sources import cache_folder, data_folder
-from forecast_tasks import Array, Cut, Part, Split, Task, split_task, values_of
+from forecast_tasks import Cut, Split, Task, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 from sklearn.model_selection import train_test_split
@@ -42,16 +42,8 @@ def task(seed: int = 0, *, data: Path | None = None, cache: Path | None = None) 
         Split(train, val, test),
         CUT,
         features=FEATURES,
-        metrics=metrics,
+        metrics=micro_metrics,
     )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    values = values_of(part.asked, FEATURES)
-    return {
-        "MSE": micro(squared_error(prediction, values)),
-        "MAE": micro(absolute_error(prediction, values)),
-    }
 
 
 def hours_frame(lines: Lines) -> DataFrame:

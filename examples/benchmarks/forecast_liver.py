@@ -7,8 +7,8 @@ training. 60 % of the patients train, 20 % validate, 20 % test, by seed.
 
 import numpy as np
 import pandas as pd
-from forecast_scores import point_scores
-from forecast_tasks import Array, Cut, Part, Split, Task, split_task, values_of
+from forecast_metrics import point_metrics
+from forecast_tasks import Cut, Split, Task, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 
@@ -33,13 +33,9 @@ def task(seed: int) -> Task:
         split,
         CUT,
         features=LABS,
-        metrics=metrics,
+        metrics=point_metrics,
         static=known_at_start(visits),
     )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    return point_scores(prediction, values_of(part.asked, LABS))
 
 
 def standardised_logs(frame: DataFrame, train: NDArray[np.int64]) -> DataFrame:

@@ -7,8 +7,8 @@ these are. All 100 points are asked. 800 series train, of which the last 80 vali
 
 import numpy as np
 import torch
-from forecast_scores import micro, squared_error
-from forecast_tasks import Array, Cut, Part, Split, Task, frame_of, split_task, values_of
+from forecast_metrics import hidden_metrics
+from forecast_tasks import Array, Cut, Split, Task, frame_of, split_task
 
 FEATURES = ("y",)
 N_SERIES, N_TIMES, END = 1000, 100, 5.0
@@ -21,13 +21,8 @@ def task(n_observed: int = 50) -> Task:
     cut = Cut(horizon_from=None, n_observed=n_observed)
     frame = frame_of(*series(), FEATURES)
     return split_task(
-        f"periodic/{n_observed}", frame, SPLIT, cut, features=FEATURES, metrics=metrics
+        f"periodic/{n_observed}", frame, SPLIT, cut, features=FEATURES, metrics=hidden_metrics
     )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    losses = squared_error(prediction, values_of(part.asked, FEATURES))
-    return {"MSE": micro(losses), "hidden MSE": micro(losses[part.hidden])}
 
 
 def series() -> tuple[Array, Array]:

@@ -85,6 +85,14 @@ def point_scores(prediction: Array, values: Array) -> dict[str, float]:
     }
 
 
+def micro_scores(prediction: Array, values: Array) -> dict[str, float]:
+    """Give mean squared and absolute errors, over all values alike."""
+    return {
+        "MSE": micro(squared_error(prediction, values)),
+        "MAE": micro(absolute_error(prediction, values)),
+    }
+
+
 def _masked(prediction: Array, values: Array) -> Array:
     """Refuse a prediction that is missing where a value is asked."""
     if prediction.shape != values.shape:

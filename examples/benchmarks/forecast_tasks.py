@@ -5,6 +5,7 @@ not measured; the rows of a series stand together and its times rise.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -100,10 +101,13 @@ def split_task(
     cut: Cut,
     *,
     features: tuple[str, ...],
-    metrics: Callable[[Array, Part], dict[str, float]],
+    metrics: Callable[..., dict[str, float]],
     static: DataFrame | None = None,
 ) -> Task:
-    """Give the task of one table whose series are split; rows read at random are drawn by part."""
+    """Give the task of one table whose series are split.
+
+    What measures it is called as ``metrics(prediction, part, features=features)``.
+    """
     return Task(
         name,
         select(frame, split.train),
@@ -111,7 +115,7 @@ def split_task(
         part_of(select(frame, split.test), cut, seed=2),
         features,
         cut,
-        metrics,
+        partial(metrics, features=features),
         static,
     )
 

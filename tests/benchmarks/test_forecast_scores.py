@@ -11,6 +11,7 @@ from forecast_scores import (
     gaussian_nll,
     macro,
     micro,
+    micro_scores,
     point_scores,
     quantile_crps,
     rmse,
@@ -37,6 +38,10 @@ def test_macro_averages_variables_and_micro_averages_values():
     scores = point_scores(FORECAST, VALUES)
     assert scores["MAE"] == pytest.approx((5 / 3 + 1) / 2)
     assert scores["micro MAE"] == pytest.approx(6 / 4)
+    assert micro_scores(FORECAST, VALUES) == {
+        "MSE": pytest.approx(14 / 4),
+        "MAE": pytest.approx(6 / 4),
+    }
 
 
 def test_a_forecast_may_not_be_missing_where_a_value_is_asked():

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from forecast_scores import point_scores
-from forecast_tasks import Split, split_task, values_of
+from forecast_metrics import point_metrics
+from forecast_tasks import Split, split_task
 
 FEATURES = ("x", "y")
 
@@ -18,7 +18,7 @@ def task_of(frame, cut, n_train):
         Split(series[:n_train], val, test),
         cut,
         features=FEATURES,
-        metrics=lambda prediction, part: point_scores(prediction, values_of(part.asked, FEATURES)),
+        metrics=point_metrics,
     )
 
 
