@@ -237,27 +237,6 @@ def _interpolation(task: Task, curve: Curve) -> Predictor:
     return predict
 
 
-class Gaussian(NamedTuple):
-    """Normal distributions; both fields have shape (N, D)."""
-
-    mean: Array
-    std: Array
-
-
-def gaussian(task: Task, rule: Callable[[Task], Predictor]) -> Callable[[Part], Gaussian]:
-    """Give a rule the deviation that it has on validation, one for each variable."""
-    predict = rule(task)
-    errors = predict(task.val) - values_of(task.val.asked, task.features)
-    pooled = np.sqrt(np.nanmean(np.square(errors)))
-    std = np.maximum(np.sqrt(column_means(np.square(errors), otherwise=pooled**2)), 1e-6)
-
-    def distribution(part: Part) -> Gaussian:
-        mean = predict(part)
-        return Gaussian(mean, np.broadcast_to(std, mean.shape))
-
-    return distribution
-
-
 RULES: dict[str, Callable[[Task], Predictor]] = {
     "training mean": training_mean,
     "last value": last_value,
