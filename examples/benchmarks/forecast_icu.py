@@ -18,7 +18,7 @@ import pandas as pd
 from forecast_icu_source import VARIABLES, Lines, read_lines
 from forecast_metrics import point_metrics
 from forecast_sources import cache_folder, data_folder
-from forecast_tasks import Cut, Split, Task, select, split_task
+from forecast_tasks import KEYS, Cut, Split, Task, select, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 from sklearn.model_selection import train_test_split
@@ -98,4 +98,4 @@ def scaled(frame: DataFrame, seen: DataFrame) -> DataFrame:
     values = seen[list(VARIABLES)]
     low, high = values.min(), values.max()
     span = (high - low).where(high > low, 1.0)  # MechVent is 1 wherever it is noted
-    return pd.concat([frame[["series", "time"]], (frame[list(VARIABLES)] - low) / span], axis=1)
+    return pd.concat([frame[KEYS], (frame[list(VARIABLES)] - low) / span], axis=1)

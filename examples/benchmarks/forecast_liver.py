@@ -8,7 +8,7 @@ training. 60 % of the patients train, 20 % validate, 20 % test, by seed.
 import numpy as np
 import pandas as pd
 from forecast_metrics import point_metrics
-from forecast_tasks import Cut, Split, Task, split_task
+from forecast_tasks import KEYS, Cut, Split, Task, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 
@@ -22,7 +22,7 @@ CUT = Cut(horizon_from=731.0)  # days
 def task(seed: int) -> Task:
     """Give the task for one of the splits by patient."""
     visits = load_pbcseq(static=True).rename(columns={"patient": "series", "day": "time"})
-    frame = visits[["series", "time", *LABS]]
+    frame = visits[[*KEYS, *LABS]]
     order = np.random.default_rng(seed).permutation(frame["series"].unique())
     fifth = len(order) // 5
     split = Split(order[2 * fifth :], order[fifth : 2 * fifth], order[:fifth])
@@ -41,7 +41,7 @@ def task(seed: int) -> Task:
 def standardised_logs(frame: DataFrame, train: NDArray[np.int64]) -> DataFrame:
     logs = np.log(frame[list(LABS)])
     seen = logs[frame["series"].isin(train)]
-    return pd.concat([frame[["series", "time"]], (logs - seen.mean()) / seen.std(ddof=0)], axis=1)
+    return pd.concat([frame[KEYS], (logs - seen.mean()) / seen.std(ddof=0)], axis=1)
 
 
 def known_at_start(visits: DataFrame) -> DataFrame:
