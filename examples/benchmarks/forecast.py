@@ -21,12 +21,11 @@ import torch
 sys.path.append(str(Path(__file__).parent))
 
 import numpy as np
+from forecast_arguments import chosen, task_parser, tasks_of
 from forecast_models import Fitted, Recipe, fit, predict
-from forecast_protocols import PROTOCOLS, Folders
+from forecast_protocols import Folders
 from forecast_recipes import ablations, recipe_for
-from forecast_rivals import rivals_for
-from forecast_rivals_table import chosen, five_digits, table_of
-from forecast_rules import rules_for
+from forecast_rivals_table import five_digits, rivals_table
 from forecast_scores import covered, gaussian_crps, macro
 from forecast_tasks import Part, Task, values_of
 from solver_tables import Table, markdown, put_into_page
@@ -37,21 +36,13 @@ Z90 = 1.6449  # the 95 % quantile of a normal distribution
 def main(quick: bool = False, arguments: Sequence[str] = ()) -> None:
     asked = parse(arguments)
     torch.set_num_threads(1)
-    for name in ["liver/0"] if quick else chosen(asked.tasks):
-        try:
-            task = PROTOCOLS[name](Folders(asked.data, asked.cache))
-        except FileNotFoundError as error:
-            print(f"\n{name}: left out, for {error}", flush=True)
-            continue
+    names = ["liver/0"] if quick else chosen(asked.tasks)
+    for name, task in tasks_of(names, Folders(asked.data, asked.cache)):
         recipes = recipes_of(name, quick=quick, with_ablations=asked.ablations)
         part = task.test if asked.test else task.val
-        rows = [
-            row_of(task, part, label, recipe, asked.seeds) for label, recipe in recipes.items()
-        ]
-        columns = ("", *measures_of(task, part), "CRPS", "90 % cover", "CPU seconds")
-        text = markdown(Table(columns, rows))
+        text = markdown(models_table(task, part, recipes, asked.seeds))
         if asked.rivals:
-            text += "\n\n" + markdown(table_of(task, {**rules_for(task), **rivals_for(task)}))
+            text += "\n\n" + markdown(rivals_table(task))
         where = "test" if asked.test else "validation"
         print(f"\n{name}, {where} part, {asked.seeds} seeds\n\n{text}", flush=True)
         if asked.markdown is not None:
@@ -63,6 +54,14 @@ def recipes_of(name: str, *, quick: bool, with_ablations: bool) -> dict[str, Rec
     if quick:
         recipe = recipe._replace(n_epochs=1)
     return ablations(recipe) if with_ablations else {"latent ODE": recipe}
+
+
+def models_table(task: Task, part: Part, recipes: dict[str, Recipe], n_seeds: int) -> Table:
+    """Give each recipe a row: its measures on a part, over the seeds, and seconds to train."""
+    columns = ("", *measures_of(task, part), "CRPS", "90 % cover", "CPU seconds")
+    return Table(
+        columns, [row_of(task, part, label, recipe, n_seeds) for label, recipe in recipes.items()]
+    )
 
 
 def measures_of(task: Task, part: Part) -> list[str]:
@@ -98,17 +97,11 @@ def with_spread(values: Sequence[float]) -> str:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tasks", nargs="+", default=[""], help="how names of tasks begin")
+    parser = task_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each")
     parser.add_argument("--test", action="store_true", help="measure the test part")
     parser.add_argument("--ablations", action="store_true", help="leave out part after part")
     parser.add_argument("--rivals", action="store_true", help="print rules and rivals too")
-    parser.add_argument("--data", type=Path, help="folder with original files")
-    parser.add_argument("--cache", type=Path, help="folder for what is made of them")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="page to put tables into")
     return parser.parse_args(arguments)
 
 

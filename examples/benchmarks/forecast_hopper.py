@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 from forecast_hopper_simulation import FILE
-from forecast_scores import micro, squared_error
+from forecast_metrics import hidden_metrics
 from forecast_sources import cache_folder
-from forecast_tasks import Array, Cut, Part, Task, frame_of, part_of, select, values_of
+from forecast_tasks import Cut, Split, Task, frame_of, split_task
 from numpy.typing import NDArray
 
 PERCENTS = (10, 20, 30, 50)
 N_READABLE = 66  # of 200 steps, for extrapolation
 WINDOW = 100  # steps, for interpolation
 FEATURES = tuple([f"q{k}" for k in range(7)] + [f"v{k}" for k in range(7)])
-TRAIN, VAL, TEST = range(7200), range(7200, 8000), range(8000, 10_000)
+SPLIT = Split(range(7200), range(7200, 8000), range(8000, 10_000))
 
 
 def extrapolation(percent: int, *, cache: Path | None = None) -> Task:
@@ -41,23 +41,7 @@ def interpolation(percent: int, *, cache: Path | None = None) -> Task:
 
 def task_of(name: str, runs: NDArray[np.float32], cut: Cut) -> Task:
     frame = frame_of(runs, np.arange(runs.shape[1], dtype=np.float64), FEATURES)
-    return Task(
-        name,
-        select(frame, TRAIN),
-        part_of(select(frame, VAL), cut, seed=1),
-        part_of(select(frame, TEST), cut, seed=2),
-        FEATURES,
-        cut,
-        metrics,
-    )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    losses = squared_error(prediction, values_of(part.asked, FEATURES))
-    measures = {"MSE": micro(losses)}
-    if not part.hidden.all():
-        measures["hidden MSE"] = micro(losses[part.hidden])
-    return measures
+    return split_task(name, frame, SPLIT, cut, features=FEATURES, metrics=hidden_metrics)
 
 
 def scaled_runs(cache: Path | None) -> NDArray[np.float32]:

@@ -7,13 +7,14 @@ that overlap. Time is in thousands of years since a window began, so that all ar
 Values are standardised in training.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from forecast_scores import point_scores
+from forecast_metrics import point_metrics
 from forecast_sources import data_folder
-from forecast_tasks import Array, Cut, Part, Task, part_of, values_of
+from forecast_tasks import Cut, Task, part_of
 from pandas import DataFrame
 
 FILE = "epica_dome_c.csv"
@@ -35,12 +36,8 @@ def task(*, data: Path | None = None) -> Task:
         part_of(windows(core, TEST_CUTOFFS), CUT),
         FEATURES,
         CUT,
-        metrics,
+        partial(point_metrics, features=FEATURES),
     )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    return point_scores(prediction, values_of(part.asked, FEATURES))
 
 
 def read_core(data: Path) -> DataFrame:

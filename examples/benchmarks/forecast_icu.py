@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from forecast_icu_source import VARIABLES, Lines, read_lines
-from forecast_scores import point_scores
+from forecast_metrics import point_metrics
 from forecast_sources import cache_folder, data_folder
-from forecast_tasks import Array, Cut, Part, Task, part_of, select, values_of
+from forecast_tasks import KEYS, Cut, Split, Task, select, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 from sklearn.model_selection import train_test_split
@@ -42,24 +42,12 @@ def task(
 ) -> Task:
     """Give the task for "official-like", or for the seed of a plain split."""
     frame = stays_frame(read_lines(data_folder(data), cache_folder(cache)))
-    train, val, test = split_of(frame["series"].unique(), split)
-    seen = select(frame, [*train, *val])
+    parts = split_of(frame["series"].unique(), split)
+    seen = select(frame, [*parts.train, *parts.val])
     if split == "official-like":
         seen = pd.concat([seen, OFFICIAL_EXTREMES])
     frame = scaled(frame, seen)
-    return Task(
-        f"icu/{split}",
-        select(frame, train),
-        part_of(select(frame, val), CUT),
-        part_of(select(frame, test), CUT),
-        VARIABLES,
-        CUT,
-        metrics,
-    )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    return point_scores(prediction, values_of(part.asked, VARIABLES))
+    return split_task(f"icu/{split}", frame, parts, CUT, features=VARIABLES, metrics=point_metrics)
 
 
 def stays_frame(lines: Lines) -> DataFrame:
@@ -95,14 +83,14 @@ def averaged(
     return table.reshape(shape)
 
 
-def split_of(stays: NDArray[np.int64], split: str | int) -> list[NDArray[np.int64]]:
+def split_of(stays: NDArray[np.int64], split: str | int) -> Split:
     """Give the stays for training, validation and test."""
     stays = np.sort(stays)
     if split == "official-like":
         letters = np.array(list(OFFICIAL_LIKE.read_text().replace("\n", "")))
-        return [stays[letters == letter] for letter in "tve"]
+        return Split(*(stays[letters == letter] for letter in "tve"))
     seen, test = train_test_split(stays, train_size=0.8, random_state=int(split))
-    return [*train_test_split(seen, train_size=0.75, shuffle=False), test]
+    return Split(*train_test_split(seen, train_size=0.75, shuffle=False), test)
 
 
 def scaled(frame: DataFrame, seen: DataFrame) -> DataFrame:
@@ -110,4 +98,4 @@ def scaled(frame: DataFrame, seen: DataFrame) -> DataFrame:
     values = seen[list(VARIABLES)]
     low, high = values.min(), values.max()
     span = (high - low).where(high > low, 1.0)  # MechVent is 1 wherever it is noted
-    return pd.concat([frame[["series", "time"]], (frame[list(VARIABLES)] - low) / span], axis=1)
+    return pd.concat([frame[KEYS], (frame[list(VARIABLES)] - low) / span], axis=1)

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from forecast_icu import averaged
 from forecast_icu_source import DESCRIPTORS, VARIABLES, Lines, read_lines
-from forecast_scores import absolute_error, micro, squared_error
+from forecast_metrics import micro_metrics
 from forecast_sources import cache_folder, data_folder
-from forecast_tasks import Array, Cut, Part, Task, part_of, select, values_of
+from forecast_tasks import Cut, Split, Task, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 from sklearn.model_selection import train_test_split
@@ -36,23 +36,14 @@ def task(seed: int = 0, *, data: Path | None = None, cache: Path | None = None) 
     frame = standardised(hours_frame(read_lines(data_folder(data), cache_folder(cache))))
     seen, test = train_test_split(frame["series"].unique(), test_size=0.15, random_state=seed)
     train, val = train_test_split(seen, test_size=0.2, random_state=seed)
-    return Task(
+    return split_task(
         f"icu-hourly/{seed}",
-        select(frame, train),
-        part_of(select(frame, val), CUT),
-        part_of(select(frame, test), CUT),
-        FEATURES,
+        frame,
+        Split(train, val, test),
         CUT,
-        metrics,
+        features=FEATURES,
+        metrics=micro_metrics,
     )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    values = values_of(part.asked, FEATURES)
-    return {
-        "MSE": micro(squared_error(prediction, values)),
-        "MAE": micro(absolute_error(prediction, values)),
-    }
 
 
 def hours_frame(lines: Lines) -> DataFrame:

@@ -7,8 +7,8 @@ training. 60 % of the patients train, 20 % validate, 20 % test, by seed.
 
 import numpy as np
 import pandas as pd
-from forecast_scores import point_scores
-from forecast_tasks import Array, Cut, Part, Task, part_of, select, values_of
+from forecast_metrics import point_metrics
+from forecast_tasks import KEYS, Cut, Split, Task, split_task
 from numpy.typing import NDArray
 from pandas import DataFrame
 
@@ -22,31 +22,26 @@ CUT = Cut(horizon_from=731.0)  # days
 def task(seed: int) -> Task:
     """Give the task for one of the splits by patient."""
     visits = load_pbcseq(static=True).rename(columns={"patient": "series", "day": "time"})
-    frame = visits[["series", "time", *LABS]]
+    frame = visits[[*KEYS, *LABS]]
     order = np.random.default_rng(seed).permutation(frame["series"].unique())
     fifth = len(order) // 5
-    train, val, test = order[2 * fifth :], order[fifth : 2 * fifth], order[:fifth]
-    frame = standardised_logs(frame, train)
-    return Task(
+    split = Split(order[2 * fifth :], order[fifth : 2 * fifth], order[:fifth])
+    frame = standardised_logs(frame, split.train)
+    return split_task(
         f"liver/{seed}",
-        select(frame, train),
-        part_of(select(frame, val), CUT),
-        part_of(select(frame, test), CUT),
-        LABS,
+        frame,
+        split,
         CUT,
-        metrics,
-        known_at_start(visits),
+        features=LABS,
+        metrics=point_metrics,
+        static=known_at_start(visits),
     )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    return point_scores(prediction, values_of(part.asked, LABS))
 
 
 def standardised_logs(frame: DataFrame, train: NDArray[np.int64]) -> DataFrame:
     logs = np.log(frame[list(LABS)])
     seen = logs[frame["series"].isin(train)]
-    return pd.concat([frame[["series", "time"]], (logs - seen.mean()) / seen.std(ddof=0)], axis=1)
+    return pd.concat([frame[KEYS], (logs - seen.mean()) / seen.std(ddof=0)], axis=1)
 
 
 def known_at_start(visits: DataFrame) -> DataFrame:

@@ -9,7 +9,7 @@ import torch
 from forecast_tasks import Array, Part, Task, values_of
 from torch import nn
 
-from latentode import LatentODE, SeriesDataModule
+from latentode import SeriesDataModule
 from latentode.data import (
     Forecast,
     Interpolation,
@@ -20,10 +20,8 @@ from latentode.data import (
     to_panel,
 )
 from latentode.models import (
-    RNN,
     Direct,
     LatentModel,
-    Objective,
     Penalty,
     fit_corrections,
     forecast_moments,
@@ -36,10 +34,13 @@ from latentode.nn import (
     EulerStep,
     GatedField,
     GRUReader,
+    GRUStep,
     MLPField,
+    ODEPath,
     OscillatorField,
 )
 from latentode.nn.encoder import READERS
+from latentode.nn.readers import Reader
 
 FIELDS: Mapping[str, Callable[..., nn.Module]] = {
     "mlp": MLPField,
@@ -171,28 +172,55 @@ def regime_of(task: Task, recipe: Recipe) -> Regime:
 
 def model_of(task: Task, recipe: Recipe, data: SeriesDataModule) -> LatentModel:
     """Build a model as a recipe says."""
-    n, latent_size = data.n_features, recipe.latent_size
-    reader = READERS[recipe.reader](n, recipe.hidden_size)
-    if recipe.n_frequencies:
-        reader = GRUReader(
-            n,
-            recipe.hidden_size,
-            direction=DIRECTIONS[recipe.reader],
-            n_frequencies=recipe.n_frequencies,
-        )
-    encoder = Encoder(
-        n,
-        latent_size,
-        reader=reader,
+    encoder = encoder_of(recipe, data.n_features)
+    decoder = decoder_of(recipe, data.n_features)
+    weights = None
+    if recipe.balance is not None:
+        weights = balanced(task, data.scaler.std, recipe.balance)
+    return LatentModel(
+        encoder,
+        path_of(recipe),
+        decoder,
+        objective=Direct(recipe.loss),
+        penalties=recipe.penalties,
+        variable_weights=weights,
+        context_weight=recipe.context_weight,
+        observation_dropout=recipe.observation_dropout,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def encoder_of(recipe: Recipe, n_features: int) -> Encoder:
+    return Encoder(
+        n_features,
+        recipe.latent_size,
+        reader=reader_of(recipe, n_features),
         anchor=recipe.anchor,
         n_heads=recipe.n_heads,
         n_hidden=recipe.n_hidden,
         summaries=recipe.summaries,
         dropout=recipe.dropout,
     )
-    decoder = Decoder(
-        latent_size,
-        n,
+
+
+def reader_of(recipe: Recipe, n_features: int) -> Reader:
+    reader = READERS[recipe.reader](n_features, recipe.hidden_size)
+    if not recipe.n_frequencies:
+        return reader
+    # Made after one that is not used: what that one draws decides the weights of a seed.
+    return GRUReader(
+        n_features,
+        recipe.hidden_size,
+        direction=DIRECTIONS[recipe.reader],
+        n_frequencies=recipe.n_frequencies,
+    )
+
+
+def decoder_of(recipe: Recipe, n_features: int) -> Decoder:
+    return Decoder(
+        recipe.latent_size,
+        n_features,
         recipe.head_size,
         likelihood=recipe.likelihood,
         head=recipe.head,
@@ -200,23 +228,15 @@ def model_of(task: Task, recipe: Recipe, data: SeriesDataModule) -> LatentModel:
         n_attention=recipe.n_attention,
         dropout=0.0 if recipe.head == "linear" else recipe.dropout,
     )
-    objective: Objective = Direct(recipe.loss)
+
+
+def path_of(recipe: Recipe) -> nn.Module:
+    """Give what carries the latent state: an ODE, or a single step in its place."""
     if recipe.field == "gru":
-        model: LatentModel = RNN(encoder, decoder, objective=objective)
-    else:
-        kind = "mlp" if recipe.field == "euler" else recipe.field
-        field = FIELDS[kind](latent_size, recipe.field_size, speed=recipe.speed)
-        model = LatentODE(encoder, field, decoder, objective=objective, rtol=recipe.rtol)
-        if recipe.field == "euler":
-            model.path = EulerStep(field)
-    model.penalties = recipe.penalties
-    model.context_weight = recipe.context_weight
-    model.observation_dropout = recipe.observation_dropout
-    model.learning_rate = recipe.learning_rate
-    model.weight_decay = recipe.weight_decay
-    if recipe.balance is not None:
-        model.variable_weights = balanced(task, data.scaler.std, recipe.balance)
-    return model
+        return GRUStep(recipe.latent_size)
+    kind = "mlp" if recipe.field == "euler" else recipe.field
+    field = FIELDS[kind](recipe.latent_size, recipe.field_size, speed=recipe.speed)
+    return EulerStep(field) if recipe.field == "euler" else ODEPath(field, rtol=recipe.rtol)
 
 
 def balanced(task: Task, std: Array, power: float) -> torch.Tensor:

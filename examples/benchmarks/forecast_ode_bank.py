@@ -10,13 +10,12 @@ and their constants are ours, for theirs are fifty models from a repository.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from forecast_scores import absolute_error, micro, squared_error
-from forecast_tasks import Array, Cut, Part, Task, frame_of, part_of, select, values_of
+from forecast_metrics import micro_metrics
+from forecast_tasks import Array, Cut, Split, Task, frame_of, split_task
 from torch import Tensor
 
 from latentode.solvers import odeint
@@ -118,24 +117,11 @@ def task(name: str, fold: int = 0) -> Task:
     frame = frame[frame[list(features)].notna().any(axis=1)].reset_index(drop=True)
     order = draws.permutation(frame["series"].unique())
     n_train, n_test = len(order) * 7 // 10, len(order) // 10
+    split = Split(order[:n_train], order[n_train:-n_test], order[-n_test:])
     cut = Cut(horizon_from=equation.end / 2)
-    return Task(
-        f"ode-bank/{name}/{fold}",
-        select(frame, order[:n_train]),
-        part_of(select(frame, order[n_train:-n_test]), cut),
-        part_of(select(frame, order[-n_test:]), cut),
-        features,
-        cut,
-        partial(metrics, features=features),
+    return split_task(
+        f"ode-bank/{name}/{fold}", frame, split, cut, features=features, metrics=micro_metrics
     )
-
-
-def metrics(prediction: Array, part: Part, *, features: tuple[str, ...]) -> dict[str, float]:
-    values = values_of(part.asked, features)
-    return {
-        "MSE": micro(squared_error(prediction, values)),
-        "MAE": micro(absolute_error(prediction, values)),
-    }
 
 
 def simulated(equation: Equation, *, seed: int) -> tuple[Array, Array]:

@@ -7,33 +7,22 @@ these are. All 100 points are asked. 800 series train, of which the last 80 vali
 
 import numpy as np
 import torch
-from forecast_scores import micro, squared_error
-from forecast_tasks import Array, Cut, Part, Task, frame_of, part_of, select, values_of
+from forecast_metrics import hidden_metrics
+from forecast_tasks import Array, Cut, Split, Task, frame_of, split_task
 
 FEATURES = ("y",)
 N_SERIES, N_TIMES, END = 1000, 100, 5.0
 SEED = 1991
-TRAIN, VAL, TEST = range(720), range(720, 800), range(800, 1000)
+SPLIT = Split(range(720), range(720, 800), range(800, 1000))
 
 
 def task(n_observed: int = 50) -> Task:
     """Give the task to find all points from some of them."""
     cut = Cut(horizon_from=None, n_observed=n_observed)
     frame = frame_of(*series(), FEATURES)
-    return Task(
-        f"periodic/{n_observed}",
-        select(frame, TRAIN),
-        part_of(select(frame, VAL), cut, seed=1),
-        part_of(select(frame, TEST), cut, seed=2),
-        FEATURES,
-        cut,
-        metrics,
+    return split_task(
+        f"periodic/{n_observed}", frame, SPLIT, cut, features=FEATURES, metrics=hidden_metrics
     )
-
-
-def metrics(prediction: Array, part: Part) -> dict[str, float]:
-    losses = squared_error(prediction, values_of(part.asked, FEATURES))
-    return {"MSE": micro(losses), "hidden MSE": micro(losses[part.hidden])}
 
 
 def series() -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from pathlib import Path
 # A script finds the files beside it; one that is run from a test does not.
 sys.path.append(str(Path(__file__).parent))
 
+from forecast_arguments import chosen, task_parser, tasks_of
 from forecast_protocols import PROTOCOLS, Folders
 from forecast_rivals import rivals_for
 from forecast_rules import Predictor, rules_for
@@ -31,16 +32,17 @@ def main(quick: bool = False, arguments: Sequence[str] = ()) -> None:
         print("\n".join(PROTOCOLS))
         return
     folders = Folders(asked.data, asked.cache)
-    for name in ["periodic"] if quick else chosen(asked.tasks):
-        try:
-            task = PROTOCOLS[name](folders)
-        except FileNotFoundError as error:
-            print(f"\n{name}: left out, for {error}", flush=True)
-            continue
-        text = markdown(table_of(task, {**rules_for(task), **rivals_for(task)}))
+    names = ["periodic"] if quick else chosen(asked.tasks)
+    for name, task in tasks_of(names, folders):
+        text = markdown(rivals_table(task))
         print(f"\n{name}\n\n{text}", flush=True)
         if asked.markdown is not None:
             put_into_page(asked.markdown, f"rivals of {name}", text)
+
+
+def rivals_table(task: Task) -> Table:
+    """Give the table of the rules and rivals that suit a task."""
+    return table_of(task, {**rules_for(task), **rivals_for(task)})
 
 
 def table_of(task: Task, methods: dict[str, Callable[[Task], Predictor]]) -> Table:
@@ -58,22 +60,9 @@ def five_digits(x: float) -> str:
     return f"{x:.6f}" if abs(x) < 0.1 else f"{x:.4f}"
 
 
-def chosen(tasks: Sequence[str]) -> list[str]:
-    names = [name for name in PROTOCOLS if name.startswith(tuple(tasks))]
-    if not names:
-        raise SystemExit(f"no task begins with {', '.join(tasks)}: choose from --list.")
-    return names
-
-
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = task_parser(__doc__)
     parser.add_argument("--list", action="store_true", help="print the names of all tasks")
-    parser.add_argument("--tasks", nargs="+", default=[""], help="how names of tasks begin")
-    parser.add_argument("--data", type=Path, help="folder with original files")
-    parser.add_argument("--cache", type=Path, help="folder for what is made of them")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="page to put tables into")
     return parser.parse_args(arguments)
 
 

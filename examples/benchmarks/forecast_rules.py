@@ -86,35 +86,34 @@ def training_mean(task: Task) -> Predictor:
 
 def last_value(task: Task) -> Predictor:
     mean = means_asked(task)
-
-    def predict(part: Part) -> Array:
-        known = known_of(task, part)
-        last = known.summaries.last
-        return np.where(np.isfinite(last), last, mean)[known.row_series]
-
-    return predict
+    return one_for_all_rows(task, lambda known: _filled(known.summaries.last, mean))
 
 
 def series_mean(task: Task) -> Predictor:
     mean = means_asked(task)
-
-    def predict(part: Part) -> Array:
-        known = known_of(task, part)
-        own = known.summaries.mean
-        return np.where(np.isfinite(own), own, mean)[known.row_series]
-
-    return predict
+    return one_for_all_rows(task, lambda known: _filled(known.summaries.mean, mean))
 
 
 def shrunk_mean(task: Task) -> Predictor:
     """Weigh the mean of n values with n against the training mean with 2."""
     mean = means_asked(task)
+    return one_for_all_rows(
+        task, lambda known: shrunk(*decayed_totals(known.context, 0.0), mean, 2.0)
+    )
+
+
+def one_for_all_rows(task: Task, level: Callable[[Known], Array]) -> Predictor:
+    """Forecast all rows of a series alike: by its row of the levels, which have shape (B, D)."""
 
     def predict(part: Part) -> Array:
         known = known_of(task, part)
-        return shrunk(*decayed_totals(known.context, 0.0), mean, 2.0)[known.row_series]
+        return level(known)[known.row_series]
 
     return predict
+
+
+def _filled(x: Array, otherwise: Array) -> Array:
+    return np.where(np.isfinite(x), x, otherwise)
 
 
 def shrunk(total: Array, weight: Array, mean: Array, worth: Array | float) -> Array:
@@ -144,12 +143,7 @@ class Decay(NamedTuple):
 def decayed_mean(task: Task) -> Predictor:
     """Weigh values by their age, and shrink their mean to the training mean."""
     decay = fitted_decay(task)
-
-    def predict(part: Part) -> Array:
-        known = known_of(task, part)
-        return decayed_means(known.context, decay)[known.row_series]
-
-    return predict
+    return one_for_all_rows(task, lambda known: decayed_means(known.context, decay))
 
 
 def decayed_means(context: Context, decay: Decay) -> Array:
@@ -241,27 +235,6 @@ def _interpolation(task: Task, curve: Curve) -> Predictor:
         return out
 
     return predict
-
-
-class Gaussian(NamedTuple):
-    """Normal distributions; both fields have shape (N, D)."""
-
-    mean: Array
-    std: Array
-
-
-def gaussian(task: Task, rule: Callable[[Task], Predictor]) -> Callable[[Part], Gaussian]:
-    """Give a rule the deviation that it has on validation, one for each variable."""
-    predict = rule(task)
-    errors = predict(task.val) - values_of(task.val.asked, task.features)
-    pooled = np.sqrt(np.nanmean(np.square(errors)))
-    std = np.maximum(np.sqrt(column_means(np.square(errors), otherwise=pooled**2)), 1e-6)
-
-    def distribution(part: Part) -> Gaussian:
-        mean = predict(part)
-        return Gaussian(mean, np.broadcast_to(std, mean.shape))
-
-    return distribution
 
 
 RULES: dict[str, Callable[[Task], Predictor]] = {

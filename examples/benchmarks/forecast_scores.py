@@ -5,7 +5,6 @@ measured, and nothing is asked.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +21,6 @@ def absolute_error(prediction: Array, values: Array) -> Array:
     return np.abs(_masked(prediction, values) - values)
 
 
-def gaussian_nll(mean: Array, std: Array, values: Array) -> Array:
-    """Give the negative log-density of a normal distribution, in nats."""
-    z = (values - _masked(mean, values)) / std
-    return 0.5 * z**2 + np.log(std) + 0.5 * math.log(2 * math.pi)
-
-
 def gaussian_crps(mean: Array, std: Array, values: Array) -> Array:
     """Give the continuous ranked probability score of a normal distribution.
 
@@ -36,19 +29,6 @@ def gaussian_crps(mean: Array, std: Array, values: Array) -> Array:
     z = (values - _masked(mean, values)) / std
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     return std * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
-
-
-def quantile_crps(quantiles: Array, levels: Sequence[float], values: Array) -> Array:
-    """Give the continuous ranked probability score of quantiles of shape (N, D, n_levels).
-
-    It is twice the integral of the quantile loss over all levels; each level stands for those
-    that are nearer to it than to any other.
-    """
-    level = np.asarray(levels, np.float64)
-    edges = np.concatenate([[0.0], (level[1:] + level[:-1]) / 2, [1.0]])
-    above = values[..., None] - quantiles
-    loss = np.maximum(level * above, (level - 1) * above)
-    return 2 * (loss * np.diff(edges)).sum(axis=-1)
 
 
 def covered(lower: Array, upper: Array, values: Array) -> Array:
@@ -82,6 +62,14 @@ def point_scores(prediction: Array, values: Array) -> dict[str, float]:
         "MAE": macro(distances),
         "micro MSE": micro(squares),
         "micro MAE": micro(distances),
+    }
+
+
+def micro_scores(prediction: Array, values: Array) -> dict[str, float]:
+    """Give mean squared and absolute errors, over all values alike."""
+    return {
+        "MSE": micro(squared_error(prediction, values)),
+        "MAE": micro(absolute_error(prediction, values)),
     }
 
 

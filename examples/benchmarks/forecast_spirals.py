@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from forecast_scores import rmse, squared_error
-from forecast_tasks import Array, Cut, Part, Task, frame_of, part_of, values_of
+from forecast_tasks import KEYS, Array, Cut, Part, Task, frame_of, part_of, values_of
 from pandas import DataFrame
 
 FEATURES = ("x", "y")
@@ -64,7 +64,7 @@ def _part(seed: int, cut: Cut) -> Part:
 
 def _is_in(asked: DataFrame, context: DataFrame) -> Array:
     """Tell which rows stand in the context too, though with noise."""
-    keys = [pd.MultiIndex.from_frame(frame[["series", "time"]]) for frame in (asked, context)]
+    keys = [pd.MultiIndex.from_frame(frame[KEYS]) for frame in (asked, context)]
     return keys[0].isin(keys[1])
 
 

@@ -5,6 +5,7 @@ not measured; the rows of a series stand together and its times rise.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,40 @@ class Task(NamedTuple):
     cut: Cut
     metrics: Callable[[Array, Part], dict[str, float]]
     static: DataFrame | None = None
+
+
+class Split(NamedTuple):
+    """Which series train, validate and test."""
+
+    train: Sequence[object]
+    val: Sequence[object]
+    test: Sequence[object]
+
+
+def split_task(
+    name: str,
+    frame: DataFrame,
+    split: Split,
+    cut: Cut,
+    *,
+    features: tuple[str, ...],
+    metrics: Callable[..., dict[str, float]],
+    static: DataFrame | None = None,
+) -> Task:
+    """Give the task of one table whose series are split.
+
+    What measures it is called as ``metrics(prediction, part, features=features)``.
+    """
+    return Task(
+        name,
+        select(frame, split.train),
+        part_of(select(frame, split.val), cut, seed=1),
+        part_of(select(frame, split.test), cut, seed=2),
+        features,
+        cut,
+        partial(metrics, features=features),
+        static,
+    )
 
 
 def values_of(frame: DataFrame, features: Sequence[str]) -> Array:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from forecast_icu_source import VARIABLES, Lines
 from forecast_protocols import PROTOCOLS
-from forecast_tasks import KEYS, values_of
+from forecast_tasks import KEYS, Split, values_of
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def small(monkeypatch):
     """Make the generated sets small."""
     monkeypatch.setattr(forecast_ode_bank, "N_INSTANCES", 40)
     monkeypatch.setattr(forecast_spirals, "N_SPIRALS", 12)
-    for name, series in (("TRAIN", range(20)), ("VAL", range(20, 25)), ("TEST", range(25, 30))):
-        monkeypatch.setattr(forecast_hopper, name, series)
+    split = Split(range(20), range(20, 25), range(25, 30))
+    monkeypatch.setattr(forecast_hopper, "SPLIT", split)
 
 
 @pytest.fixture

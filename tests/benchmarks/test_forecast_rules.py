@@ -8,7 +8,6 @@ from forecast_rules import (
     RULES,
     akima_interpolation,
     decayed_mean,
-    gaussian,
     last_value,
     linear_interpolation,
     rules_for,
@@ -88,10 +87,3 @@ def test_rules_suit_the_task(flat, lines):
     assert "linear interpolation" in rules_for(lines)
     assert "last value" in rules_for(flat)
     assert isinstance(flat.train, pd.DataFrame)
-
-
-def test_a_rule_has_the_deviation_of_its_errors_on_validation(flat):
-    distribution = gaussian(flat, training_mean)(flat.val)
-    errors = distribution.mean[:, 0] - flat.val.asked["x"]
-    np.testing.assert_allclose(distribution.std[:, 0], np.sqrt(np.square(errors).mean()))
-    assert (distribution.std > 0).all()

@@ -8,11 +8,10 @@ from forecast_scores import (
     absolute_error,
     covered,
     gaussian_crps,
-    gaussian_nll,
     macro,
     micro,
+    micro_scores,
     point_scores,
-    quantile_crps,
     rmse,
     squared_error,
 )
@@ -37,6 +36,10 @@ def test_macro_averages_variables_and_micro_averages_values():
     scores = point_scores(FORECAST, VALUES)
     assert scores["MAE"] == pytest.approx((5 / 3 + 1) / 2)
     assert scores["micro MAE"] == pytest.approx(6 / 4)
+    assert micro_scores(FORECAST, VALUES) == {
+        "MSE": pytest.approx(14 / 4),
+        "MAE": pytest.approx(6 / 4),
+    }
 
 
 def test_a_forecast_may_not_be_missing_where_a_value_is_asked():
@@ -44,29 +47,11 @@ def test_a_forecast_may_not_be_missing_where_a_value_is_asked():
         squared_error(np.array([[NAN]]), np.array([[1.0]]))
 
 
-def test_the_density_of_a_normal_distribution_is_that_of_scipy():
-    mean, std, values = np.array([[1.0]]), np.array([[2.0]]), np.array([[0.3]])
-    assert gaussian_nll(mean, std, values)[0, 0] == pytest.approx(-norm(1, 2).logpdf(0.3))
-
-
 def test_crps_of_a_normal_distribution_is_the_integral_it_is_defined_by():
     x = np.linspace(-30, 30, 200_001)
     integrand = (norm(1, 2).cdf(x) - (x >= 0.3)) ** 2
     crps = gaussian_crps(np.array([[1.0]]), np.array([[2.0]]), np.array([[0.3]]))
     assert crps[0, 0] == pytest.approx(np.trapezoid(integrand, x), abs=1e-4)
-
-
-def test_crps_from_many_quantiles_is_that_of_the_distribution():
-    levels = (np.arange(1000) + 0.5) / 1000
-    quantiles = norm(1, 2).ppf(levels)[None, None]
-    crps = quantile_crps(quantiles, levels, np.array([[0.3]]))
-    expected = gaussian_crps(np.array([[1.0]]), np.array([[2.0]]), np.array([[0.3]]))
-    np.testing.assert_allclose(crps, expected, rtol=1e-3)
-
-
-def test_crps_from_the_median_alone_is_the_absolute_error():
-    crps = quantile_crps(np.full((3, 3, 1), 2.0), [0.5], VALUES)
-    np.testing.assert_allclose(crps, np.abs(VALUES - 2.0))
 
 
 def test_coverage_counts_measured_values_only():

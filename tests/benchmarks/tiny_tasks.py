@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from forecast_scores import point_scores
-from forecast_tasks import Task, part_of, select, values_of
+from forecast_metrics import point_metrics
+from forecast_tasks import Split, split_task
 
 FEATURES = ("x", "y")
 
@@ -12,14 +12,13 @@ def task_of(frame, cut, n_train):
     series = frame["series"].unique()
     third = (len(series) - n_train) // 2
     val, test = series[n_train : n_train + third], series[n_train + third :]
-    return Task(
+    return split_task(
         "tiny",
-        select(frame, series[:n_train]),
-        part_of(select(frame, val), cut),
-        part_of(select(frame, test), cut),
-        FEATURES,
+        frame,
+        Split(series[:n_train], val, test),
         cut,
-        lambda prediction, part: point_scores(prediction, values_of(part.asked, FEATURES)),
+        features=FEATURES,
+        metrics=point_metrics,
     )
 
 
