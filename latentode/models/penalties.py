@@ -8,7 +8,7 @@ from torch import Tensor
 from latentode.data import Batch
 from latentode.models.objectives import Draw
 from latentode.nn import Context, ODEPath
-from latentode.nn.context import row_at
+from latentode.nn.context import Kept, kept_rows, within
 
 if TYPE_CHECKING:
     from latentode.models.latent_model import LatentModel
@@ -144,29 +144,15 @@ class JacobianNorm:
 
 def without_first(context: Context, n: Tensor) -> Context:
     """Leave out the first n (B,) rows of each series; the times stay as they are."""
-    steps = torch.arange(context.t.shape[1], device=n.device)
-    lengths = context.lengths - n
-    row = (n[:, None] + steps).minimum((context.lengths - 1).clamp(min=0)[:, None])
-    inside = (steps < lengths[:, None])[..., None]
-    t = context.t.gather(1, row)
-    wide = row[..., None].expand_as(context.x)
-    mask = context.mask.gather(1, wide) & inside
-    x, scores = (part.gather(1, wide) * mask for part in (context.x, context.read))
-    return Context(t, x, mask, lengths, scores)
+    return kept_rows(context, ~within(n, context.t.shape[1])).context
 
 
-def without_last(context: Context, n: Tensor) -> tuple[Context, Tensor]:
+def without_last(context: Context, n: Tensor) -> Kept:
     """Leave out the last n (B,) rows of each series; give the rest and the time (B,) of its end.
 
     The times of the rest are relative to its own end.
     """
-    lengths = context.lengths - n
-    end = row_at(context.t[..., None], lengths - 1)[:, 0]
-    mask = context.mask & (
-        torch.arange(context.t.shape[1], device=n.device) < lengths[:, None]
-    ).unsqueeze(-1)
-    t = (context.t - end[:, None]).clamp(max=0)
-    return Context(t, context.x * mask, mask, lengths, context.read * mask), end
+    return kept_rows(context, within(context.lengths - n, context.t.shape[1]))
 
 
 def _field(model: "LatentModel") -> torch.nn.Module:
