@@ -30,6 +30,7 @@ from latentode.data import (
     to_panel,
 )
 from latentode.models.questions import question_batches
+from latentode.solvers.checks import check_choice, check_part, check_whole
 
 # Batches of an epoch at least: a few series are cut at other times again and again.
 _LEAST_BATCHES = 4
@@ -192,7 +193,9 @@ class SeriesDataModule(lightning.LightningDataModule):
         random_state: int = 0,
     ) -> None:
         super().__init__()
-        _check_options(val_fraction, batch_size=batch_size, max_rows=max_rows)
+        check_whole("batch_size", batch_size)
+        check_whole("max_rows", max_rows)
+        check_part("val_fraction", val_fraction)
         self.regime = _regime(regime)
         self.batch_size = batch_size
         self.max_rows = max_rows
@@ -290,8 +293,7 @@ class SeriesDataModule(lightning.LightningDataModule):
 def _regime(regime: str | Regime) -> Regime:
     if not isinstance(regime, str):
         return regime
-    if regime not in REGIMES:
-        raise ValueError(f"regime={regime} is not known: choose one of {', '.join(REGIMES)}.")
+    check_choice("regime", regime, REGIMES)
     made: Regime = REGIMES[regime]()
     return made
 
@@ -300,11 +302,3 @@ def _rows_before_cut(panel: Panel, regime: Regime) -> Tensor:
     if regime.cut is None:
         return torch.zeros(len(panel.offsets) - 1, dtype=torch.long)
     return torch.tensor(rows_before(panel, regime.cut))
-
-
-def _check_options(val_fraction: float, **sizes: int) -> None:
-    if not 0 <= val_fraction < 1:
-        raise ValueError(f"val_fraction={val_fraction} must be at least 0 and less than 1.")
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}={size} must be at least 1.")

@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Normal, StudentT, kl_divergence
 
 from latentode.data import Batch
 from latentode.nn import Where
+from latentode.solvers.checks import check_choice
 
 if TYPE_CHECKING:
     from latentode.models.latent_model import LatentModel
@@ -73,8 +74,7 @@ class Direct:
     """
 
     def __init__(self, loss: str = "nll") -> None:
-        if loss not in LOSSES:
-            raise ValueError(f"loss={loss} is not known: choose one of {', '.join(LOSSES)}.")
+        check_choice("loss", loss, LOSSES)
         self.loss = loss
 
     def __call__(

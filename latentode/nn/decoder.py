@@ -10,6 +10,7 @@ from latentode.nn.context import Context
 from latentode.nn.likelihood import LIKELIHOODS, Likelihood
 from latentode.nn.rules import Fading, Interpolating, Where, everywhere
 from latentode.nn.variables import VariableTokens
+from latentode.solvers.checks import check_choice
 
 Rule = Fading | Interpolating
 RULES: dict[str, type[Rule]] = {"fading": Fading, "interpolating": Interpolating}
@@ -93,19 +94,18 @@ class Decoder(nn.Module):
         self.latent_size = latent_size
         self.n_features = n_features
         self.likelihood = _likelihood(likelihood, n_features)
-        if rule is not None and rule not in RULES:
-            raise ValueError(f"rule={rule} is not known: choose one of {', '.join(RULES)}.")
+        if rule is not None:
+            check_choice("rule", rule, RULES)
         self.rule: Rule | None = None if rule is None else RULES[rule](n_features)
         n_local = 0 if self.rule is None else self.rule.n_local
         sizes = latent_size, n_local, hidden_size, n_features, self.likelihood.n_parameters
+        check_choice("head", head, HEADS)
         if n_attention and head != "variable":
             raise ValueError(f"n_attention={n_attention} is for head=variable, not {head}.")
         if head == "variable":
             self.head: Head = VariableHead(*sizes, n_attention=n_attention, dropout=dropout)
-        elif head in HEADS:
-            self.head = SharedHead(*sizes, is_linear=head == "linear", dropout=dropout)
         else:
-            raise ValueError(f"head={head} is not known: choose one of {', '.join(HEADS)}.")
+            self.head = SharedHead(*sizes, is_linear=head == "linear", dropout=dropout)
         # What interpolation leaves to the latent state vanishes at an observation, or nearly so.
         slack = nn.Parameter(torch.full((n_features,), 0.1))
         self.slack = slack if rule == "interpolating" else None
@@ -233,9 +233,6 @@ class VariableHead(nn.Module):
 def _likelihood(likelihood: str | Likelihood, n_features: int) -> Likelihood:
     if not isinstance(likelihood, str):
         return likelihood
-    if likelihood not in LIKELIHOODS:
-        raise ValueError(
-            f"likelihood={likelihood} is not known: choose one of {', '.join(LIKELIHOODS)}."
-        )
+    check_choice("likelihood", likelihood, LIKELIHOODS)
     made: Likelihood = LIKELIHOODS[likelihood](n_features)
     return made

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from latentode.solvers.checks import check_choice
 from latentode.solvers.events import Event
 from latentode.solvers.methods import METHODS
 from latentode.solvers.odeint import odeint as solve_batch
@@ -334,8 +335,7 @@ def _on_grid(system: _System, options: dict[str, Any]) -> OneState:
     """Step along a grid of times, and read states off between them."""
     t, grid = system.t, _grid(system, options)
     interp = options.get("interp", "linear")
-    if interp not in ("linear", "cubic"):
-        raise ValueError(f"interp={interp} is not known: choose one of linear, cubic.")
+    check_choice("interp", interp, ("linear", "cubic"))
     # A step as long as the whole is cut at every time of the grid.
     whole = abs(_number(grid[-1] - grid[0])) or 1.0
     steps: dict[str, Any] = {"step_size": whole, "step_ts": grid}
@@ -528,8 +528,7 @@ def _native_method(name: str) -> str:
     known = _ADAPTIVE | _ON_GRID
     if name in _ABSENT:
         raise ValueError(f"method={name} of torchdiffeq is not here: use {_ABSENT[name]}.")
-    if name not in known:
-        raise ValueError(f"method={name} is not known: choose one of {', '.join(known)}.")
+    check_choice("method", name, known)
     return known[name]
 
 

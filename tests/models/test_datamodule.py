@@ -115,7 +115,7 @@ class TestOtherSeriesToValidateOn:
     [
         ({"regime": "guess"}, "regime=guess is not known: choose one of forecast, interpolation"),
         ({"val_fraction": 1.0}, r"val_fraction=1\.0 must be at least 0"),
-        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"batch_size": 0}, "batch_size=0 must be a whole number of at least 1"),
     ],
 )
 def test_bad_options_are_refused(options, message, waves):
