@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from latentode.data import Batch
-from latentode.models.objectives import Losses, Objective, errors, values_of
+from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
 from latentode.models.penalties import Penalty
 from latentode.nn import Context, Decoder, Encoder, Where
 from latentode.nn.path import segment_path
@@ -135,13 +135,9 @@ class LatentModel(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val_loss``, the loss of a value under the mean of q, without prior or penalty."""
-        where, weights = self.values_asked(batch)
-        context = batch.context
-        zs = self.carry(self.encode(context).mean, context, batch.ts)
-        p = self.decode(zs, batch.ts, context, where)
-        total = weights.sum().clamp(min=1e-6)
-        fit = (weights * errors(p, batch.targets[where], self.objective.loss)).sum() / total
-        self.log("val_loss", fit, on_step=False, on_epoch=True, batch_size=max(int(total), 1))
+        fit = fit_of_mean(self, batch, self.objective.loss)
+        n_values = max(int(fit.weight), 1)
+        self.log("val_loss", fit.loss, on_step=False, on_epoch=True, batch_size=n_values)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
         """Give AdamW with one cycle of the learning rate over the whole training."""

@@ -81,13 +81,8 @@ class Direct:
         self, model: "LatentModel", batch: Batch, *, progress: float
     ) -> tuple[Losses, Draw]:
         """Give the losses."""
-        context = batch.context
-        q = model.encode(context)
-        zs = model.carry(q.mean, context, batch.ts)
-        where, weights = model.values_asked(batch)
-        p = model.decode(zs, batch.ts, context, where)
-        fit = (weights * errors(p, batch.targets[where], self.loss)).sum() / _total(weights)
-        return Losses(fit, fit, torch.zeros_like(fit)), Draw(q, q.mean, zs)
+        fit, _, draw = fit_of_mean(model, batch, self.loss)
+        return Losses(fit, fit, torch.zeros_like(fit)), draw
 
 
 class ELBO:
@@ -161,6 +156,36 @@ class IWAE:
         return Losses(total, fit, (posterior - prior).mean(0).sum() / _total(weights)), Draw(
             q, z0[0], zs[0]
         )
+
+
+class Fit(NamedTuple):
+    """How well the values asked of a batch are told from the mean of q.
+
+    Attributes
+    ----------
+    loss : Tensor of shape ()
+        The loss of a value, a weighted mean.
+    weight : Tensor of shape ()
+        The weights of all values, summed up.
+    draw : Draw
+        The states, with no draw in them.
+    """
+
+    loss: Tensor
+    weight: Tensor
+    draw: Draw
+
+
+def fit_of_mean(model: "LatentModel", batch: Batch, loss: str) -> Fit:
+    """Tell the values asked of a batch from the mean of q, and give the loss of a value."""
+    context = batch.context
+    q = model.encode(context)
+    zs = model.carry(q.mean, context, batch.ts)
+    where, weights = model.values_asked(batch)
+    p = model.decode(zs, batch.ts, context, where)
+    total = _total(weights)
+    fit = (weights * errors(p, batch.targets[where], loss)).sum() / total
+    return Fit(fit, total, Draw(q, q.mean, zs))
 
 
 def errors(p: Distribution, x: Tensor, loss: str) -> Tensor:
