@@ -86,10 +86,21 @@ def gather_batch(panel: ScaledPanel, parts: Parts) -> Batch:
 
 def gather_context(panel: ScaledPanel, context: RowRange, ts: Tensor) -> Batch:
     """Cut the context of B series out of a panel, and ask about times ts (B, P)."""
-    t0 = panel.t[(context.end - 1).clamp(min=0)]
-    read = _gather(panel, context, t0)
+    read = _gather(panel, context, _last_time(panel, context))
     nothing = read.x.new_zeros(*ts.shape, panel.n_features)
     return Batch(*read, ts, nothing, nothing.bool())
+
+
+def gather_questions(
+    panel: ScaledPanel, answers: ScaledPanel, parts: Parts, since: Tensor
+) -> Batch:
+    """Cut the context of B series out of one panel, and what is asked out of another.
+
+    Times are relative to ``since`` (B,), the end of the context in the times of the answers.
+    """
+    read = _gather(panel, parts.context, _last_time(panel, parts.context))
+    asked = _gather(answers, parts.asked, since)
+    return Batch(*read, asked.t, asked.x, asked.mask)
 
 
 def keep_rows(batch: Batch, kept: Tensor) -> Batch:
@@ -111,6 +122,11 @@ def keep_rows(batch: Batch, kept: Tensor) -> Batch:
 def in_float64(batch: Batch) -> Batch:
     """Give the same batch with numbers of double precision."""
     return Batch(*(x.double() if x.is_floating_point() else x for x in batch))
+
+
+def _last_time(panel: ScaledPanel, rows: RowRange) -> Tensor:
+    """Give the time (B,) of the last row of each range; of an empty one, that of any row."""
+    return panel.t[(rows.end - 1).clamp(min=0)]
 
 
 class _Rows(NamedTuple):

@@ -24,12 +24,12 @@ from latentode.data import (
     first_rows,
     gather_batch,
     infer_schema,
+    question_batches,
     rows_before,
     scale_panel,
     time_holdout,
     to_panel,
 )
-from latentode.models.questions import question_batches
 from latentode.solvers.checks import check_choice, check_part, check_whole
 
 # Batches of an epoch at least: a few series are cut at other times again and again.
