@@ -119,9 +119,8 @@ class Interpolation:
         batch = Reconstruction()(panel, rows, generator=generator, max_rows=max_rows)
         n = self.n_observed
         if n is None:
-            share = self.least + (self.most - self.least) * float(
-                torch.rand((), generator=generator)
-            )
+            draw = float(torch.rand((), generator=generator))
+            share = self.least + (self.most - self.least) * draw
             n = max(round(share * batch.t.shape[1]), 1)
         return _with_some(batch, n, generator)
 
