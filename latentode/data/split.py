@@ -6,7 +6,9 @@ import pandas as pd
 from latentode.data.errors import Place
 from latentode.data.panel import Panel
 from latentode.data.scaling import difference
-from latentode.data.times import convert_times, read_times
+from latentode.data.times import Times, convert_times, read_times
+
+_CUT = Place("cut", pd.RangeIndex(1), None, "cut", None, "")
 
 
 def time_holdout(panel: Panel, fraction: float) -> np.ndarray:
@@ -38,10 +40,14 @@ def first_rows(panel: Panel, n_rows: np.ndarray) -> Panel:
     return panel._replace(offsets=offsets, times=panel.times[kept], values=panel.values[kept])
 
 
+def read_cut(cut: object) -> Times:
+    """Read the time of a cut; raise `FrameError` if it is none."""
+    return read_times(pd.Series([cut]), _CUT)
+
+
 def rows_before(panel: Panel, cut: object) -> np.ndarray:
     """Count the rows (S,) of each series before a time, given in the units of the frame."""
-    place = Place("cut", pd.RangeIndex(1), None, "cut", None, "")
-    time = convert_times(read_times(pd.Series([cut]), place), panel.schema, place)[0]
+    time = convert_times(read_cut(cut), panel.schema, _CUT)[0]
     return _count(panel.times < time, panel)
 
 
