@@ -9,8 +9,8 @@ from torch.distributions import Distribution
 from latentode.nn.context import Context
 from latentode.nn.likelihood import LIKELIHOODS, Likelihood
 from latentode.nn.rules import Fading, Interpolating, Where, everywhere
-from latentode.nn.variables import VariableTokens
-from latentode.solvers.checks import check_choice
+from latentode.nn.variables import VariableTokens, check_attended
+from latentode.solvers.checks import check_choice, check_part, check_sizes, check_whole
 
 Rule = Fading | Interpolating
 RULES: dict[str, type[Rule]] = {"fading": Fading, "interpolating": Interpolating}
@@ -91,6 +91,9 @@ class Decoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_sizes(latent_size=latent_size, n_features=n_features, hidden_size=hidden_size)
+        check_whole("n_attention", n_attention, least=0)
+        check_part("dropout", dropout)
         self.latent_size = latent_size
         self.n_features = n_features
         self.likelihood = _likelihood(likelihood, n_features)
@@ -102,6 +105,8 @@ class Decoder(nn.Module):
         check_choice("head", head, HEADS)
         if n_attention and head != "variable":
             raise ValueError(f"n_attention={n_attention} is for head=variable, not {head}.")
+        if n_attention:
+            check_attended("hidden_size", hidden_size)
         if head == "variable":
             self.head: Head = VariableHead(*sizes, n_attention=n_attention, dropout=dropout)
         else:

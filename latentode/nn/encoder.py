@@ -16,7 +16,7 @@ from latentode.nn.readers import (
     TimeAttentionReader,
 )
 from latentode.nn.summary import CLIP, N_NUMBERS
-from latentode.solvers.checks import check_choice
+from latentode.solvers.checks import check_choice, check_part, check_sizes, check_whole
 
 ANCHORS = ("end", "start", "rows")
 # The best known readers, by their names; each is made of a number of variables and a width.
@@ -94,6 +94,10 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("anchor", anchor, ANCHORS)
+        check_sizes(n_features=n_features, latent_size=latent_size, hidden_size=hidden_size)
+        check_whole("n_heads", n_heads, least=0)
+        check_whole("n_hidden", n_hidden, least=0)
+        check_part("dropout", dropout)
         self.anchor = anchor
         self.reader = _reader(reader, n_features, hidden_size)
         size = self.reader.size

@@ -25,6 +25,12 @@ def check_whole(name: str, value: object, *, least: int = 1) -> None:
         raise ValueError(f"{name}={value} must be a whole number of at least {least}.")
 
 
+def check_sizes(**sizes: object) -> None:
+    """Raise if one of several counts, by their names, is not a whole number of at least 1."""
+    for name, size in sizes.items():
+        check_whole(name, size)
+
+
 def check_positive(name: str, value: object) -> None:
     """Raise if a number is not above 0, or not finite."""
     if not 0 < _number(value) < math.inf:
