@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Normal, StudentT, kl_divergence
 
 from latentode.data import Batch
 from latentode.nn import Where
-from latentode.solvers.checks import check_choice
+from latentode.solvers.checks import check_choice, check_not_negative, check_share, check_whole
 
 if TYPE_CHECKING:
     from latentode.models.latent_model import LatentModel
@@ -106,6 +106,9 @@ class ELBO:
     loss = "nll"
 
     def __init__(self, kl_weight: float = 1.0, *, warmup: float = 0.2, n_samples: int = 1) -> None:
+        check_not_negative("kl_weight", kl_weight)
+        check_share("warmup", warmup)
+        check_whole("n_samples", n_samples)
         self.kl_weight = kl_weight
         self.warmup = warmup
         self.n_samples = n_samples
@@ -137,6 +140,7 @@ class IWAE:
     loss = "nll"
 
     def __init__(self, n_samples: int = 5) -> None:
+        check_whole("n_samples", n_samples)
         self.n_samples = n_samples
 
     def __call__(
