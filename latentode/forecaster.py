@@ -34,6 +34,13 @@ from latentode.models import (
 )
 from latentode.nn import Decoder, Encoder, MLPField
 from latentode.solvers import ADJOINTS, METHODS
+from latentode.solvers.checks import (
+    check_choice,
+    check_not_negative,
+    check_part,
+    check_positive,
+    check_whole,
+)
 
 # Draws of the latent state behind the spread of a forecast.
 _N_DRAWS = 16
@@ -483,28 +490,19 @@ def _check_numbers(forecaster: LatentODEForecaster) -> None:
     """Refuse what would fail late, or not at all; the rest is checked where it is used."""
     sizes = ("latent_size", "hidden_size", "max_epochs", "patience", "batch_size", "max_rows")
     for name in sizes:
-        value = getattr(forecaster, name)
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name}={value} must be a whole number of at least 1.")
+        check_whole(name, getattr(forecaster, name))
     for name in ("learning_rate", "rtol", "atol"):
-        value = getattr(forecaster, name)
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name}={value} must be a positive number.")
-    for name in ("weight_decay", "kl_weight"):
-        value = getattr(forecaster, name)
-        if value is not None and not 0 <= value < float("inf"):
-            raise ValueError(f"{name}={value} must be a number of at least 0.")
-    if not 0 <= forecaster.dropout < 1:
-        raise ValueError(f"dropout={forecaster.dropout} must be at least 0 and less than 1.")
+        check_positive(name, getattr(forecaster, name))
+    check_not_negative("weight_decay", forecaster.weight_decay)
+    if forecaster.kl_weight is not None:
+        check_not_negative("kl_weight", forecaster.kl_weight)
+    check_part("dropout", forecaster.dropout)
 
 
 def _check_choices(forecaster: LatentODEForecaster) -> None:
     if not isinstance(forecaster.refit, bool | np.bool_):
         raise TypeError(f"refit={forecaster.refit} must be True or False.")
-    if forecaster.objective not in {"forecast", "elbo"}:
-        raise ValueError(
-            f"objective={forecaster.objective} is not known: choose forecast or elbo."
-        )
+    check_choice("objective", forecaster.objective, ("forecast", "elbo"))
     methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
     if forecaster.method not in methods:
         raise ValueError(
@@ -513,7 +511,4 @@ def _check_choices(forecaster: LatentODEForecaster) -> None:
         )
     if forecaster.adjoint == "none":
         raise ValueError("adjoint=none gives no gradient to train with: choose adjoint=auto.")
-    if forecaster.adjoint not in ADJOINTS:
-        raise ValueError(
-            f"adjoint={forecaster.adjoint} is not known: choose one of {', '.join(ADJOINTS)}."
-        )
+    check_choice("adjoint", forecaster.adjoint, ADJOINTS)

@@ -20,6 +20,7 @@ from latentode.data.panel import (
     to_panel,
 )
 from latentode.data.query import Query, query_at, query_horizon
+from latentode.data.questions import question_batches
 from latentode.data.regimes import (
     REGIMES,
     Forecast,
@@ -59,6 +60,7 @@ __all__ = [
     "keep_rows",
     "query_at",
     "query_horizon",
+    "question_batches",
     "rows_before",
     "scale_panel",
     "select_series",

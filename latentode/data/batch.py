@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latentode.data.scaling import ScaledPanel
 from latentode.nn import Context
+from latentode.nn.context import kept_rows, within
 
 
 class Batch(NamedTuple):
@@ -85,10 +86,21 @@ def gather_batch(panel: ScaledPanel, parts: Parts) -> Batch:
 
 def gather_context(panel: ScaledPanel, context: RowRange, ts: Tensor) -> Batch:
     """Cut the context of B series out of a panel, and ask about times ts (B, P)."""
-    t0 = panel.t[(context.end - 1).clamp(min=0)]
-    read = _gather(panel, context, t0)
+    read = _gather(panel, context, _last_time(panel, context))
     nothing = read.x.new_zeros(*ts.shape, panel.n_features)
     return Batch(*read, ts, nothing, nothing.bool())
+
+
+def gather_questions(
+    panel: ScaledPanel, answers: ScaledPanel, parts: Parts, since: Tensor
+) -> Batch:
+    """Cut the context of B series out of one panel, and what is asked out of another.
+
+    Times are relative to ``since`` (B,), the end of the context in the times of the answers.
+    """
+    read = _gather(panel, parts.context, _last_time(panel, parts.context))
+    asked = _gather(answers, parts.asked, since)
+    return Batch(*read, asked.t, asked.x, asked.mask)
 
 
 def keep_rows(batch: Batch, kept: Tensor) -> Batch:
@@ -96,20 +108,13 @@ def keep_rows(batch: Batch, kept: Tensor) -> Batch:
 
     Times are then relative to the last row that is kept.
     """
-    kept = kept & batch.context.inside()
-    lengths = kept.sum(dim=1)
-    order = (~kept).byte().argsort(dim=1, stable=True)[:, : max(int(lengths.max()), 1)]
-    inside = torch.arange(order.shape[1], device=order.device) < lengths[:, None]
-    wide = order[..., None].expand(-1, -1, batch.x.shape[2])
-    mask = batch.mask.gather(1, wide) & inside[..., None]
-    t = batch.t.gather(1, order)
-    end = torch.where(lengths > 0, t.gather(1, (lengths - 1).clamp(min=0)[:, None])[:, 0], 0.0)
+    less, end = kept_rows(batch.context, kept)
     return batch._replace(
-        t=torch.where(inside, t - end[:, None], 0.0),
-        x=batch.x.gather(1, wide) * mask,
-        scores=batch.scores.gather(1, wide) * mask,
-        mask=mask,
-        lengths=lengths,
+        t=less.t,
+        x=less.x,
+        scores=less.read,
+        mask=less.mask,
+        lengths=less.lengths,
         ts=batch.ts - end[:, None],
     )
 
@@ -117,6 +122,11 @@ def keep_rows(batch: Batch, kept: Tensor) -> Batch:
 def in_float64(batch: Batch) -> Batch:
     """Give the same batch with numbers of double precision."""
     return Batch(*(x.double() if x.is_floating_point() else x for x in batch))
+
+
+def _last_time(panel: ScaledPanel, rows: RowRange) -> Tensor:
+    """Give the time (B,) of the last row of each range; of an empty one, that of any row."""
+    return panel.t[(rows.end - 1).clamp(min=0)]
 
 
 class _Rows(NamedTuple):
@@ -129,8 +139,8 @@ class _Rows(NamedTuple):
 
 def _gather(panel: ScaledPanel, rows: RowRange, t0: Tensor) -> _Rows:
     lengths = rows.end - rows.first
-    steps = torch.arange(max(int(lengths.max()), 1), device=lengths.device)
-    inside = steps < lengths[:, None]
+    inside = within(lengths, max(int(lengths.max()), 1))
+    steps = torch.arange(inside.shape[1], device=lengths.device)
     index = (rows.first[:, None] + steps).minimum((rows.end - 1)[:, None]).clamp(min=0)
     t = torch.where(lengths[:, None] > 0, panel.t[index] - t0[:, None], 0.0).float()
     mask = panel.mask[index] & inside[..., None]

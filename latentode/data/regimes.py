@@ -1,5 +1,6 @@
 """What a model is asked in training: what follows a cut, what was hidden, or what it reads."""
 
+from numbers import Integral
 from typing import NamedTuple, Protocol
 
 import torch
@@ -7,6 +8,8 @@ from torch import Generator, Tensor
 
 from latentode.data.batch import Batch, Parts, RowRange, gather_batch, keep_rows
 from latentode.data.scaling import ScaledPanel
+from latentode.data.split import read_cut
+from latentode.solvers.checks import check_share, check_whole
 
 # How often a whole series is to be foretold from nothing, so that the prior is trained too.
 _NO_CONTEXT = 0.02
@@ -60,6 +63,13 @@ class Forecast:
         Whether the rows of the context are asked about too, so that times within it have an
         answer; by default where the cut is drawn.
 
+    Raises
+    ------
+    FrameError
+        If the cut is no time.
+    ValueError
+        If ``n_observed`` is neither a number nor a share of rows.
+
     Examples
     --------
     >>> regime = Forecast(cut=24.0)
@@ -72,6 +82,10 @@ class Forecast:
         n_observed: float | None = None,
         ask_context: bool | None = None,
     ) -> None:
+        if cut is not None:
+            read_cut(cut)
+        if n_observed is not None:
+            _check_n_observed(n_observed)
         self.cut = cut
         self.n_observed = n_observed
         self.ask_context = cut is None if ask_context is None else ask_context
@@ -98,6 +112,11 @@ class Interpolation:
     least, most : float, default=0.1 and 0.9
         Between which the share is drawn.
 
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or ``least`` above ``most``.
+
     Examples
     --------
     >>> regime = Interpolation(n_observed=10)
@@ -108,6 +127,12 @@ class Interpolation:
     def __init__(
         self, n_observed: int | None = None, *, least: float = 0.1, most: float = 0.9
     ) -> None:
+        if n_observed is not None:
+            check_whole("n_observed", n_observed)
+        check_share("least", least)
+        check_share("most", most)
+        if least > most:
+            raise ValueError(f"least={least} must not be above most={most}: exchange them.")
         self.n_observed = n_observed
         self.least = least
         self.most = most
@@ -119,9 +144,8 @@ class Interpolation:
         batch = Reconstruction()(panel, rows, generator=generator, max_rows=max_rows)
         n = self.n_observed
         if n is None:
-            share = self.least + (self.most - self.least) * float(
-                torch.rand((), generator=generator)
-            )
+            draw = float(torch.rand((), generator=generator))
+            share = self.least + (self.most - self.least) * draw
             n = max(round(share * batch.t.shape[1]), 1)
         return _with_some(batch, n, generator)
 
@@ -163,11 +187,22 @@ def _with_some(batch: Batch, n: float | None, generator: Generator) -> Batch:
     """Keep n rows of each context, or that share of them, drawn at random, in their order."""
     if n is None:
         return batch
-    wanted = torch.ceil(n * batch.lengths) if isinstance(n, float) else batch.lengths.clamp(max=n)
+    is_count = isinstance(n, Integral)
+    wanted = batch.lengths.clamp(max=int(n)) if is_count else torch.ceil(n * batch.lengths)
     draw = torch.rand(batch.t.shape, generator=generator, device=batch.t.device)
     draw = draw.masked_fill(~batch.context.inside(), 2.0)
     rank = draw.argsort(dim=1).argsort(dim=1)
     return keep_rows(batch, rank < wanted[:, None])
+
+
+def _check_n_observed(n: float) -> None:
+    if isinstance(n, Integral):
+        check_whole("n_observed", n)
+    elif not (isinstance(n, float) and 0 < n <= 1):
+        raise ValueError(
+            f"n_observed={n} must be a whole number of rows, or a share of them above 0 and at "
+            "most 1."
+        )
 
 
 REGIMES = {"forecast": Forecast, "interpolation": Interpolation, "elbo": Reconstruction}

@@ -6,7 +6,9 @@ import pandas as pd
 from latentode.data.errors import Place
 from latentode.data.panel import Panel
 from latentode.data.scaling import difference
-from latentode.data.times import convert_times, read_times
+from latentode.data.times import Times, convert_times, read_times
+
+_CUT = Place("cut", pd.RangeIndex(1), None, "cut", None, "")
 
 
 def time_holdout(panel: Panel, fraction: float) -> np.ndarray:
@@ -25,11 +27,9 @@ def time_holdout(panel: Panel, fraction: float) -> np.ndarray:
         How many rows of each series are left: at least one, of a series that has any.
     """
     sizes = np.diff(panel.offsets)
-    series = np.repeat(np.arange(len(sizes)), sizes)
-    first, last = panel.offsets[:-1][series], panel.offsets[1:][series] - 1
+    first, last = (np.repeat(rows, sizes) for rows in (panel.offsets[:-1], panel.offsets[1:] - 1))
     since_start = difference(panel.times, panel.times[first])
-    kept = since_start <= (1 - fraction) * since_start[last]
-    return np.bincount(series, weights=kept, minlength=len(sizes)).astype(np.int64)
+    return _count(since_start <= (1 - fraction) * since_start[last], panel)
 
 
 def first_rows(panel: Panel, n_rows: np.ndarray) -> Panel:
@@ -40,11 +40,18 @@ def first_rows(panel: Panel, n_rows: np.ndarray) -> Panel:
     return panel._replace(offsets=offsets, times=panel.times[kept], values=panel.values[kept])
 
 
+def read_cut(cut: object) -> Times:
+    """Read the time of a cut; raise `FrameError` if it is none."""
+    return read_times(pd.Series([cut]), _CUT)
+
+
 def rows_before(panel: Panel, cut: object) -> np.ndarray:
     """Count the rows (S,) of each series before a time, given in the units of the frame."""
-    place = Place("cut", pd.RangeIndex(1), None, "cut", None, "")
-    time = convert_times(read_times(pd.Series([cut]), place), panel.schema, place)[0]
-    series = np.repeat(np.arange(len(panel.offsets) - 1), np.diff(panel.offsets))
-    return np.bincount(
-        series, weights=panel.times < time, minlength=len(panel.offsets) - 1
-    ).astype(np.int64)
+    time = convert_times(read_cut(cut), panel.schema, _CUT)[0]
+    return _count(panel.times < time, panel)
+
+
+def _count(rows: np.ndarray, panel: Panel) -> np.ndarray:
+    """Count the rows (S,) of each series that are True."""
+    n_up_to = np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])
+    return np.diff(n_up_to[panel.offsets])

@@ -24,12 +24,13 @@ from latentode.data import (
     first_rows,
     gather_batch,
     infer_schema,
+    question_batches,
     rows_before,
     scale_panel,
     time_holdout,
     to_panel,
 )
-from latentode.models.questions import question_batches
+from latentode.solvers.checks import check_choice, check_part, check_sizes
 
 # Batches of an epoch at least: a few series are cut at other times again and again.
 _LEAST_BATCHES = 4
@@ -164,8 +165,8 @@ class SeriesDataModule(lightning.LightningDataModule):
     ------
     FrameError
         If the frame does not keep the contract of ``docs/the-frame.md``.
-    ValueError
-        If another argument cannot be used.
+    ValueError, TypeError
+        If another argument cannot be used, or leaves nothing to train or to validate on.
 
     Examples
     --------
@@ -192,7 +193,8 @@ class SeriesDataModule(lightning.LightningDataModule):
         random_state: int = 0,
     ) -> None:
         super().__init__()
-        _check_options(val_fraction, batch_size=batch_size, max_rows=max_rows)
+        check_sizes(batch_size=batch_size, max_rows=max_rows)
+        check_part("val_fraction", val_fraction)
         self.regime = _regime(regime)
         self.batch_size = batch_size
         self.max_rows = max_rows
@@ -206,7 +208,8 @@ class SeriesDataModule(lightning.LightningDataModule):
         self.scaled = scale_panel(observed, self.scaler)
         self._end = self.scaled.offsets[:-1] + torch.tensor(n_kept)
         self._cut = self.scaled.offsets[:-1] + _rows_before_cut(observed, self.regime)
-        self._val = None if val is None else self.questions(*val)
+        _check_cut(self.regime, self._end, self._cut)
+        self._val = None if val is None else self._questions_of(val)
 
     @property
     def n_features(self) -> int:
@@ -241,6 +244,17 @@ class SeriesDataModule(lightning.LightningDataModule):
         """
         read, told = (drop_empty_rows(to_panel(part, self.schema)) for part in (context, asked))
         return question_batches(read, told, self.scaler, max_rows=self.max_rows)
+
+    def _questions_of(self, val: object) -> list[Batch]:
+        if not isinstance(val, tuple | list) or len(val) != 2:
+            raise TypeError(
+                "val must be a pair of frames, the rows to read and those to be told from them: "
+                f"give val=(context, asked), not {type(val).__name__}."
+            )
+        batches = self.questions(*val)
+        if not batches:
+            raise ValueError("val has no value to be told in its second frame: give some.")
+        return batches
 
     def train_dataloader(self) -> Batches:
         """Give the batches of the rows to train on."""
@@ -289,22 +303,23 @@ class SeriesDataModule(lightning.LightningDataModule):
 
 def _regime(regime: str | Regime) -> Regime:
     if not isinstance(regime, str):
+        if isinstance(regime, type) or not callable(regime):
+            raise TypeError(f"regime={regime} must be a name or a regime such as Forecast().")
         return regime
-    if regime not in REGIMES:
-        raise ValueError(f"regime={regime} is not known: choose one of {', '.join(REGIMES)}.")
+    check_choice("regime", regime, REGIMES)
     made: Regime = REGIMES[regime]()
     return made
+
+
+def _check_cut(regime: Regime, end: Tensor, cut: Tensor) -> None:
+    if regime.cut is not None and not bool((end > cut).any()):
+        raise ValueError(
+            f"cut={regime.cut} leaves nothing to be told: no series has a row to train on at or "
+            "after it. Give an earlier one, or a smaller val_fraction."
+        )
 
 
 def _rows_before_cut(panel: Panel, regime: Regime) -> Tensor:
     if regime.cut is None:
         return torch.zeros(len(panel.offsets) - 1, dtype=torch.long)
     return torch.tensor(rows_before(panel, regime.cut))
-
-
-def _check_options(val_fraction: float, **sizes: int) -> None:
-    if not 0 <= val_fraction < 1:
-        raise ValueError(f"val_fraction={val_fraction} must be at least 0 and less than 1.")
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}={size} must be at least 1.")

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from latentode.data import Batch
-from latentode.models.objectives import Losses, Objective, errors, values_of
+from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
 from latentode.models.penalties import Penalty
 from latentode.nn import Context, Decoder, Encoder, Where, everywhere
 from latentode.nn.path import segment_path
 from latentode.solvers import SolverError
+from latentode.solvers.checks import check_not_negative, check_part, check_positive
 
 
 class LatentModel(lightning.LightningModule):
@@ -59,6 +60,10 @@ class LatentModel(lightning.LightningModule):
         weight_decay: float,
     ) -> None:
         super().__init__()
+        check_not_negative("context_weight", context_weight)
+        check_part("observation_dropout", observation_dropout)
+        check_positive("learning_rate", learning_rate)
+        check_not_negative("weight_decay", weight_decay)
         self.encoder = encoder
         self.path = path
         self.decoder = decoder
@@ -68,11 +73,20 @@ class LatentModel(lightning.LightningModule):
             variable_weights = torch.ones(decoder.n_features)
         self.variable_weights: Tensor
         self.register_buffer("variable_weights", variable_weights)
+        if variable_weights.shape != (decoder.n_features,):
+            raise ValueError(
+                f"variable_weights must be of shape (D,) with D={decoder.n_features}, not "
+                f"{tuple(variable_weights.shape)}."
+            )
         self.context_weight = context_weight
         self.observation_dropout = observation_dropout
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self._epoch: list[Losses] = []
+        for penalty in self.penalties:
+            check = getattr(penalty, "check", None)
+            if check is not None:
+                check(self)
 
     def forward(self, batch: Batch) -> Distribution:
         """Give p(x) at the times asked about, of shape (B, P, D), from the mean of q."""
@@ -142,13 +156,9 @@ class LatentModel(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val_loss``, the loss of a value under the mean of q, without prior or penalty."""
-        where, weights = self.values_asked(batch)
-        context = batch.context
-        zs = self.carry(self.encode(context).mean, context, batch.ts)
-        p = self.decode(zs, batch.ts, context, where)
-        total = weights.sum().clamp(min=1e-6)
-        fit = (weights * errors(p, where.pick(batch.targets), self.objective.loss)).sum() / total
-        self.log("val_loss", fit, on_step=False, on_epoch=True, batch_size=max(int(total), 1))
+        fit = fit_of_mean(self, batch, self.objective.loss)
+        n_values = max(int(fit.weight), 1)
+        self.log("val_loss", fit.loss, on_step=False, on_epoch=True, batch_size=n_values)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
         """Give AdamW with one cycle of the learning rate over the whole training."""

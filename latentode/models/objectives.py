@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Normal, StudentT, kl_divergence
 
 from latentode.data import Batch
 from latentode.nn import Where
+from latentode.solvers.checks import check_choice, check_not_negative, check_share, check_whole
 
 if TYPE_CHECKING:
     from latentode.models.latent_model import LatentModel
@@ -73,21 +74,15 @@ class Direct:
     """
 
     def __init__(self, loss: str = "nll") -> None:
-        if loss not in LOSSES:
-            raise ValueError(f"loss={loss} is not known: choose one of {', '.join(LOSSES)}.")
+        check_choice("loss", loss, LOSSES)
         self.loss = loss
 
     def __call__(
         self, model: "LatentModel", batch: Batch, *, progress: float
     ) -> tuple[Losses, Draw]:
         """Give the losses."""
-        context = batch.context
-        q = model.encode(context)
-        zs = model.carry(q.mean, context, batch.ts)
-        where, weights = model.values_asked(batch)
-        p = model.decode(zs, batch.ts, context, where)
-        fit = (weights * errors(p, where.pick(batch.targets), self.loss)).sum() / _total(weights)
-        return Losses(fit, fit, torch.zeros_like(fit)), Draw(q, q.mean, zs)
+        fit, _, draw = fit_of_mean(model, batch, self.loss)
+        return Losses(fit, fit, torch.zeros_like(fit)), draw
 
 
 class ELBO:
@@ -111,6 +106,9 @@ class ELBO:
     loss = "nll"
 
     def __init__(self, kl_weight: float = 1.0, *, warmup: float = 0.2, n_samples: int = 1) -> None:
+        check_not_negative("kl_weight", kl_weight)
+        check_share("warmup", warmup)
+        check_whole("n_samples", n_samples)
         self.kl_weight = kl_weight
         self.warmup = warmup
         self.n_samples = n_samples
@@ -142,6 +140,7 @@ class IWAE:
     loss = "nll"
 
     def __init__(self, n_samples: int = 5) -> None:
+        check_whole("n_samples", n_samples)
         self.n_samples = n_samples
 
     def __call__(
@@ -160,6 +159,36 @@ class IWAE:
         return Losses(total, fit, (posterior - prior).mean(0).sum() / _total(weights)), Draw(
             q, z0[0], zs[0]
         )
+
+
+class Fit(NamedTuple):
+    """How well the values asked of a batch are told from the mean of q.
+
+    Attributes
+    ----------
+    loss : Tensor of shape ()
+        The loss of a value, a weighted mean.
+    weight : Tensor of shape ()
+        The weights of all values, summed up.
+    draw : Draw
+        The states, with no draw in them.
+    """
+
+    loss: Tensor
+    weight: Tensor
+    draw: Draw
+
+
+def fit_of_mean(model: "LatentModel", batch: Batch, loss: str) -> Fit:
+    """Tell the values asked of a batch from the mean of q, and give the loss of a value."""
+    context = batch.context
+    q = model.encode(context)
+    zs = model.carry(q.mean, context, batch.ts)
+    where, weights = model.values_asked(batch)
+    p = model.decode(zs, batch.ts, context, where)
+    total = _total(weights)
+    fit = (weights * errors(p, where.pick(batch.targets), loss)).sum() / total
+    return Fit(fit, total, Draw(q, q.mean, zs))
 
 
 def errors(p: Distribution, x: Tensor, loss: str) -> Tensor:

@@ -8,14 +8,19 @@ from torch import Tensor
 from latentode.data import Batch
 from latentode.models.objectives import Draw
 from latentode.nn import Context, ODEPath
-from latentode.nn.context import row_at
+from latentode.nn.context import Kept, kept_rows, within
+from latentode.solvers.checks import check_not_negative, check_share
 
 if TYPE_CHECKING:
     from latentode.models.latent_model import LatentModel
 
 
 class Penalty(Protocol):
-    """Give something to be added to the loss."""
+    """Give something to be added to the loss.
+
+    If it has a method ``check``, that is called with a model that is made with it, and raises if
+    the penalty is not for such a model.
+    """
 
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty for what was drawn of a batch, its weight included."""
@@ -39,27 +44,36 @@ class ShiftConsistency:
     """
 
     def __init__(self, weight: float = 0.1, *, most: float = 0.5) -> None:
+        check_not_negative("weight", weight)
+        check_share("most", most)
         self.weight = weight
         self.most = most
 
+    def check(self, model: "LatentModel") -> None:
+        """Raise if the model has no state of a whole series."""
+        anchor = model.encoder.anchor
+        if anchor not in ("start", "end"):
+            raise ValueError(
+                f"shift consistency is for anchors start and end, not {anchor}: leave it out, or "
+                "give the encoder another anchor."
+            )
+
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty."""
+        self.check(model)
         context = batch.context
         share = torch.rand(len(context.t), device=context.t.device)
         n_left_out = (share * self.most * context.lengths).long()
         n_left_out = n_left_out.minimum((context.lengths - 1).clamp(min=0))
-        anchor = model.encoder.anchor
-        if anchor == "start":
+        if model.encoder.anchor == "start":
             rest = without_first(context, n_left_out)
             # A state of the whole series, carried to where the rest begins.
             here = model.path(draw.z0, context.t[:, 0], rest.t[:, :1])[:, 0]
             difference = here - model.encoder(rest).mean
-        elif anchor == "end":
+        else:
             rest, end = without_last(context, n_left_out)
             z_end = model.encoder(rest).mean
             difference = model.path(z_end, end, torch.zeros_like(end)[:, None])[:, 0] - draw.z0
-        else:
-            raise ValueError(f"shift consistency is for anchors start and end, not {anchor}.")
         return self.weight * difference.square().mean()
 
 
@@ -75,12 +89,21 @@ class Continuity:
     """
 
     def __init__(self, weight: float = 0.1) -> None:
+        check_not_negative("weight", weight)
         self.weight = weight
+
+    def check(self, model: "LatentModel") -> None:
+        """Raise if the model has not a state at every row."""
+        anchor = model.encoder.anchor
+        if anchor != "rows":
+            raise ValueError(
+                f"continuity is for anchor=rows, not {anchor}: leave it out, or give the encoder "
+                "that anchor."
+            )
 
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty."""
-        if model.encoder.anchor != "rows":
-            raise ValueError(f"continuity is for anchor=rows, not {model.encoder.anchor}.")
+        self.check(model)
         t, z = batch.t, draw.z0
         is_step = batch.context.inside()[:, 1:].flatten()
         start, end = t[:, :-1].flatten()[is_step], t[:, 1:].flatten()[is_step]
@@ -106,7 +129,12 @@ class KineticEnergy:
     """
 
     def __init__(self, weight: float = 0.01) -> None:
+        check_not_negative("weight", weight)
         self.weight = weight
+
+    def check(self, model: "LatentModel") -> None:
+        """Raise if the model has no vector field."""
+        _field(model)
 
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty."""
@@ -130,7 +158,12 @@ class JacobianNorm:
     """
 
     def __init__(self, weight: float = 0.01) -> None:
+        check_not_negative("weight", weight)
         self.weight = weight
+
+    def check(self, model: "LatentModel") -> None:
+        """Raise if the model has no vector field."""
+        _field(model)
 
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty."""
@@ -144,32 +177,20 @@ class JacobianNorm:
 
 def without_first(context: Context, n: Tensor) -> Context:
     """Leave out the first n (B,) rows of each series; the times stay as they are."""
-    steps = torch.arange(context.t.shape[1], device=n.device)
-    lengths = context.lengths - n
-    row = (n[:, None] + steps).minimum((context.lengths - 1).clamp(min=0)[:, None])
-    inside = (steps < lengths[:, None])[..., None]
-    t = context.t.gather(1, row)
-    wide = row[..., None].expand_as(context.x)
-    mask = context.mask.gather(1, wide) & inside
-    x, scores = (part.gather(1, wide) * mask for part in (context.x, context.read))
-    return Context(t, x, mask, lengths, scores)
+    return kept_rows(context, ~within(n, context.t.shape[1])).context
 
 
-def without_last(context: Context, n: Tensor) -> tuple[Context, Tensor]:
+def without_last(context: Context, n: Tensor) -> Kept:
     """Leave out the last n (B,) rows of each series; give the rest and the time (B,) of its end.
 
     The times of the rest are relative to its own end.
     """
-    lengths = context.lengths - n
-    end = row_at(context.t[..., None], lengths - 1)[:, 0]
-    mask = context.mask & (
-        torch.arange(context.t.shape[1], device=n.device) < lengths[:, None]
-    ).unsqueeze(-1)
-    t = (context.t - end[:, None]).clamp(max=0)
-    return Context(t, context.x * mask, mask, lengths, context.read * mask), end
+    return kept_rows(context, within(context.lengths - n, context.t.shape[1]))
 
 
 def _field(model: "LatentModel") -> torch.nn.Module:
     if not isinstance(model.path, ODEPath):
-        raise TypeError(f"{type(model.path).__name__} has no vector field to penalise.")
+        raise TypeError(
+            f"{type(model.path).__name__} has no vector field to penalise: leave the penalty out."
+        )
     return model.path.field

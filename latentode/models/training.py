@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from latentode.models.datamodule import SeriesDataModule
 from latentode.models.latent_model import LatentModel
+from latentode.solvers.checks import check_part
 
 _RANDOM_STATE = threading.RLock()
 
@@ -154,6 +155,7 @@ def train(
     list of dict
         The losses of each epoch.
     """
+    check_part("averaging", averaging)
     best = KeepBest(patience)
     callbacks: list[Callback] = [best]  # before the average, which it copies
     if averaging:

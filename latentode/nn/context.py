@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,8 +48,66 @@ class Context:
 
     def inside(self) -> Tensor:
         """Say of each row whether it is one, and no padding; (B, T)."""
-        steps = torch.arange(self.t.shape[1], device=self.t.device)
-        return steps < self.lengths[:, None]
+        return within(self.lengths, self.t.shape[1])
+
+
+def within(lengths: Tensor, n_rows: int) -> Tensor:
+    """Say of each of n_rows rows whether it is one of the first ``lengths[i]``; (B, n_rows).
+
+    Examples
+    --------
+    >>> import torch
+    >>> within(torch.tensor([1, 3]), 3)
+    tensor([[ True, False, False],
+            [ True,  True,  True]])
+    """
+    return torch.arange(n_rows, device=lengths.device) < lengths[:, None]
+
+
+class Kept(NamedTuple):
+    """What is left of a context without some of its rows.
+
+    Attributes
+    ----------
+    context : Context
+        The rows left, at times relative to the last of them.
+    end : Tensor of shape (B,)
+        When that was, in the times of the whole; 0 where no row is left.
+    """
+
+    context: Context
+    end: Tensor
+
+
+def kept_rows(context: Context, kept: Tensor) -> Kept:
+    """Leave out the rows of a context that are not kept (B, T), as if they had never been.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.ones(1, 3, 1)
+    >>> whole = Context(torch.tensor([[-3.0, -1.0, 0.0]]), x, x > 0, torch.tensor([3]))
+    >>> less, end = kept_rows(whole, torch.tensor([[True, True, False]]))
+    >>> less.t, end
+    (tensor([[-2.,  0.]]), tensor([-1.]))
+    """
+    kept = kept & context.inside()
+    lengths = kept.sum(dim=1)
+    order = (~kept).byte().argsort(dim=1, stable=True)[:, : max(int(lengths.max()), 1)]
+    inside = within(lengths, order.shape[1])
+    wide = order[..., None].expand(-1, -1, context.x.shape[2])
+    mask = context.mask.gather(1, wide) & inside[..., None]
+    t = context.t.gather(1, order)
+    end = torch.where(lengths > 0, row_at(t[..., None], lengths - 1)[:, 0], 0.0)
+    scores = context.scores
+    less = Context(
+        torch.where(inside, t - end[:, None], 0.0),
+        context.x.gather(1, wide) * mask,
+        mask,
+        lengths,
+        None if scores is None else scores.gather(1, wide) * mask,
+    )
+    return Kept(less, end)
 
 
 def row_features(context: Context, *, n_frequencies: int = 0) -> Tensor:

@@ -9,7 +9,8 @@ from torch.distributions import Distribution
 from latentode.nn.context import Context
 from latentode.nn.likelihood import LIKELIHOODS, Likelihood
 from latentode.nn.rules import Fading, Interpolating, Where, everywhere
-from latentode.nn.variables import VariableTokens
+from latentode.nn.variables import VariableTokens, check_attended
+from latentode.solvers.checks import check_choice, check_part, check_sizes, check_whole
 
 Rule = Fading | Interpolating
 RULES: dict[str, type[Rule]] = {"fading": Fading, "interpolating": Interpolating}
@@ -90,22 +91,26 @@ class Decoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_sizes(latent_size=latent_size, n_features=n_features, hidden_size=hidden_size)
+        check_whole("n_attention", n_attention, least=0)
+        check_part("dropout", dropout)
         self.latent_size = latent_size
         self.n_features = n_features
         self.likelihood = _likelihood(likelihood, n_features)
-        if rule is not None and rule not in RULES:
-            raise ValueError(f"rule={rule} is not known: choose one of {', '.join(RULES)}.")
+        if rule is not None:
+            check_choice("rule", rule, RULES)
         self.rule: Rule | None = None if rule is None else RULES[rule](n_features)
         n_local = 0 if self.rule is None else self.rule.n_local
         sizes = latent_size, n_local, hidden_size, n_features, self.likelihood.n_parameters
+        check_choice("head", head, HEADS)
         if n_attention and head != "variable":
             raise ValueError(f"n_attention={n_attention} is for head=variable, not {head}.")
+        if n_attention:
+            check_attended("hidden_size", hidden_size)
         if head == "variable":
             self.head: Head = VariableHead(*sizes, n_attention=n_attention, dropout=dropout)
-        elif head in HEADS:
-            self.head = SharedHead(*sizes, is_linear=head == "linear", dropout=dropout)
         else:
-            raise ValueError(f"head={head} is not known: choose one of {', '.join(HEADS)}.")
+            self.head = SharedHead(*sizes, is_linear=head == "linear", dropout=dropout)
         # What interpolation leaves to the latent state vanishes at an observation, or nearly so.
         slack = nn.Parameter(torch.full((n_features,), 0.1))
         self.slack = slack if rule == "interpolating" else None
@@ -233,9 +238,6 @@ class VariableHead(nn.Module):
 def _likelihood(likelihood: str | Likelihood, n_features: int) -> Likelihood:
     if not isinstance(likelihood, str):
         return likelihood
-    if likelihood not in LIKELIHOODS:
-        raise ValueError(
-            f"likelihood={likelihood} is not known: choose one of {', '.join(LIKELIHOODS)}."
-        )
+    check_choice("likelihood", likelihood, LIKELIHOODS)
     made: Likelihood = LIKELIHOODS[likelihood](n_features)
     return made

@@ -16,6 +16,7 @@ from latentode.nn.readers import (
     TimeAttentionReader,
 )
 from latentode.nn.summary import CLIP, N_NUMBERS
+from latentode.solvers.checks import check_choice, check_part, check_sizes, check_whole
 
 ANCHORS = ("end", "start", "rows")
 # The best known readers, by their names; each is made of a number of variables and a width.
@@ -92,8 +93,11 @@ class Encoder(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        if anchor not in ANCHORS:
-            raise ValueError(f"anchor={anchor} is not known: choose one of {', '.join(ANCHORS)}.")
+        check_choice("anchor", anchor, ANCHORS)
+        check_sizes(n_features=n_features, latent_size=latent_size, hidden_size=hidden_size)
+        check_whole("n_heads", n_heads, least=0)
+        check_whole("n_hidden", n_hidden, least=0)
+        check_part("dropout", dropout)
         self.anchor = anchor
         self.reader = _reader(reader, n_features, hidden_size)
         size = self.reader.size
@@ -175,6 +179,5 @@ def _hidden(width: int, size: int, n_hidden: int, n_out: int) -> nn.Sequential:
 def _reader(reader: str | Reader, n_features: int, hidden_size: int) -> Reader:
     if not isinstance(reader, str):
         return reader
-    if reader not in READERS:
-        raise ValueError(f"reader={reader} is not known: choose one of {', '.join(READERS)}.")
+    check_choice("reader", reader, READERS)
     return READERS[reader](n_features, hidden_size)

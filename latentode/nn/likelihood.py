@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, StudentT, constraints
 from torch.nn.functional import softplus
 
+from latentode.solvers.checks import check_choice
+
 # Least scale, in scaled units: data are never known better.
 _LEAST_SCALE = 0.01
 
@@ -252,8 +254,7 @@ def _pick(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _n_parameters(noise: str) -> int:
-    if noise not in {"each", "variable"}:
-        raise ValueError(f"noise={noise} is not known: choose each or variable.")
+    check_choice("noise", noise, ("each", "variable"))
     return 2 if noise == "each" else 1
 
 

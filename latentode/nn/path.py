@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from latentode.nn.vector_field import Frame
 from latentode.solvers import odeint
+from latentode.solvers.arguments import check_choices
 
 # How far from the anchor time runs as it is, and how much of it is left after that, in the model's
 # unit: ahead, where solutions are damped, and back, where the same damping lets them grow.
@@ -55,6 +56,7 @@ class ODEPath(nn.Module):
         adjoint: str = "auto",
     ) -> None:
         super().__init__()
+        check_choices(method, adjoint, has_step_size=step_size is not None, dense=False)
         self.field = field
         self.solve = partial(
             odeint,

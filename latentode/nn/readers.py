@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from latentode.nn.context import Context, ages, n_row_features, reverse, row_at, row_features
 from latentode.nn.summary import CLIP
 from latentode.solvers import odeint
+from latentode.solvers.checks import check_choice
 
 DIRECTIONS = ("forward", "backward", "both")
 
@@ -76,10 +77,7 @@ class GRUReader(nn.Module):
         n_frequencies: int = 0,
     ) -> None:
         super().__init__()
-        if direction not in DIRECTIONS:
-            raise ValueError(
-                f"direction={direction} is not known: choose one of {', '.join(DIRECTIONS)}."
-            )
+        check_choice("direction", direction, DIRECTIONS)
         width = n_row_features(n_features, n_frequencies=n_frequencies)
         forward, backward = direction != "backward", direction != "forward"
         self.forward_gru = nn.GRU(width, hidden_size, batch_first=True) if forward else None

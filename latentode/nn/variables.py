@@ -5,8 +5,18 @@ from torch import Tensor, nn
 
 from latentode.nn.context import Context
 from latentode.nn.summary import CLIP, N_NUMBERS
+from latentode.solvers.checks import check_sizes, check_whole
 
 _N_HEADS = 4
+
+
+def check_attended(name: str, size: int) -> None:
+    """Raise if the heads of attention cannot share a width."""
+    if size % _N_HEADS:
+        raise ValueError(
+            f"{name}={size} must be a multiple of {_N_HEADS} for attention across variables: "
+            f"give {size + -size % _N_HEADS}."
+        )
 
 
 class VariableTokens(nn.Module):
@@ -35,6 +45,10 @@ class VariableTokens(nn.Module):
 
     def __init__(self, n_features: int, size: int, *, n_layers: int = 0) -> None:
         super().__init__()
+        check_sizes(n_features=n_features, size=size)
+        check_whole("n_layers", n_layers, least=0)
+        if n_layers:
+            check_attended("size", size)
         self.embedding = nn.Embedding(n_features, size)
         nn.init.normal_(self.embedding.weight, std=0.3)
         self.of_summary = nn.Linear(N_NUMBERS, size)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from latentode.solvers.checks import check_positive, check_sizes
+
 Field = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -156,6 +158,7 @@ class OscillatorField(nn.Module):
         speed: float = 1.0,
     ) -> None:
         super().__init__()
+        check_positive("max_frequency", max_frequency)
         if latent_size % 2:
             raise ValueError(f"latent_size={latent_size} must be even: oscillators are pairs.")
         n = latent_size // 2
@@ -217,8 +220,9 @@ def _partners(z: Tensor) -> Tensor:
     return z.roll(z.shape[-1] // 2, dims=-1)
 
 
-def _hidden(width: int, hidden_size: int, n_hidden: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
+def _hidden(latent_size: int, hidden_size: int, n_hidden: int) -> nn.Sequential:
+    check_sizes(latent_size=latent_size, hidden_size=hidden_size, n_hidden=n_hidden)
+    width, layers = latent_size, list[nn.Module]()
     for _ in range(n_hidden):
         layers += [nn.Linear(width, hidden_size), nn.Tanh()]
         width = hidden_size

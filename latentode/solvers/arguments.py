@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from latentode.solvers.adjoint import ADJOINTS
+from latentode.solvers.checks import check_choice
 from latentode.solvers.control import Tolerance
 from latentode.solvers.methods import METHODS
 from latentode.solvers.state import Layout, State, spread, tensors_of
@@ -46,7 +47,7 @@ def check_state(y0: State) -> None:
 
 def check_choices(method: str, adjoint: str, *, has_step_size: bool, dense: bool) -> None:
     """Raise if method, adjoint, steps and dense output do not go together."""
-    check_choice("method", method, tuple(METHODS))
+    check_choice("method", method, METHODS)
     check_choice("adjoint", adjoint, ADJOINTS)
     if METHODS[method].error is None and not has_step_size:
         raise ValueError(f"method={method} takes steps of one size: give step_size.")
@@ -54,18 +55,6 @@ def check_choices(method: str, adjoint: str, *, has_step_size: bool, dense: bool
         raise ValueError(f"method={method} is implicit: use adjoint=direct or adjoint=replay.")
     if dense and adjoint in ("replay", "backsolve"):
         raise ValueError(f"adjoint={adjoint} keeps no graph: use adjoint=direct with dense=True.")
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise if a word is not one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name}={value} is not known: choose one of {', '.join(choices)}.")
-
-
-def check_whole(name: str, value: int) -> None:
-    """Raise if a count is not a whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value} must be a whole number of at least 1.")
 
 
 def check_step_range(min_step: float, max_step: float) -> None:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from torch.nn.utils.parametrize import is_parametrized
 
+from latentode.solvers.checks import check_choice
+
 PRODUCTS = ("vjp_forward", "vjp_y", "vjp_parameters")
 
 
@@ -218,10 +220,7 @@ class MLP(nn.Module):
                 f"sizes={list(sizes)} must begin and end with the width of the state, as in "
                 "[2, 64, 2]."
             )
-        if activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"activation={activation} is not known: choose one of {', '.join(_ACTIVATIONS)}."
-            )
+        check_choice("activation", activation, _ACTIVATIONS)
         self.activation = activation
         for i, (n_in, n_out) in enumerate(pairwise(sizes)):
             if i:

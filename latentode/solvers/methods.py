@@ -5,14 +5,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentode.solvers.dop853 import DOP853
 from latentode.solvers.explicit import Method, Step, method_for
+from latentode.solvers.explicit_tableaus import EXPLICIT, TSIT5
+from latentode.solvers.implicit_tableaus import IMPLICIT
 from latentode.solvers.rosenbrock import (
     RODAS5P,
     Rosenbrock,
     RosenbrockMethod,
     rosenbrock_method_for,
 )
-from latentode.solvers.tableau import TABLEAUS, TSIT5, Row, Tableau
+from latentode.solvers.tableau import Row, Tableau
 
 # h times the size of df/dy where the explicit method is about to be unstable: its region of
 # stability reaches to 3.5 on the real axis.
@@ -83,6 +86,7 @@ class Switching(NamedTuple):
 Scheme = Tableau | Rosenbrock | Pair
 AnyMethod = Method | RosenbrockMethod | Switching
 
+TABLEAUS = {tableau.name: tableau for tableau in (*EXPLICIT, DOP853, *IMPLICIT)}
 METHODS: dict[str, Scheme] = {
     **TABLEAUS,
     "rodas5p": RODAS5P,

@@ -10,15 +10,14 @@ from torch import Tensor
 from latentode.solvers.adjoint import is_transformed, solve_with_adjoint
 from latentode.solvers.arguments import (
     check_args,
-    check_choice,
     check_choices,
     check_state,
     check_step_range,
-    check_whole,
     real_dtype,
     step_sizes,
     tolerance_of,
 )
+from latentode.solvers.checks import check_choice, check_whole
 from latentode.solvers.clock import Clock
 from latentode.solvers.eventful import solve_with_events
 from latentode.solvers.events import Event, Occurrences, flattened_events
@@ -193,7 +192,7 @@ def odeint(
         first_step=step_sizes("first_step", first_step, sign),
         min_step=float(min_step),
         max_step=float(max_step),
-        max_steps=max_steps,
+        max_steps=int(max_steps),
         clip_end=clip_end,
         joint=control == "joint",
         forgiving=on_failure == "mask",
@@ -214,7 +213,7 @@ def odeint(
     how: dict[str, Any] = {
         "keep_steps": dense,
         "evals_backward": evals_backward,
-        "checkpoint_every": checkpoint_every,
+        "checkpoint_every": int(checkpoint_every),
     }
 
     def solved(begin: Begin) -> tuple[Answer, tuple[Occurrences, ...]]:

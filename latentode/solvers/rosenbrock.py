@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentode.solvers.explicit import Field, Step, advance
-from latentode.solvers.tableau import Row
+from latentode.solvers.tableau import Row, rows
 
 
 class Rosenbrock(NamedTuple):
@@ -305,10 +305,6 @@ def _as_input(x: Tensor) -> Tensor:
     return x.view_as(x) if x.requires_grad else x.detach().clone().requires_grad_()
 
 
-def _rows(text: str) -> tuple[Row, ...]:
-    return tuple(tuple(Fraction(entry) for entry in row.split()) for row in text.split(";"))
-
-
 def _dense(m: Row, inner: tuple[Row, ...]) -> tuple[Row, ...]:
     """Give the weights of the powers of theta, stage by stage, from the form that is published.
 
@@ -326,7 +322,7 @@ def _rodas5p() -> Rosenbrock:
 
     Of order 5(4), stiffly accurate, with dense output of order 4.
     """
-    a = _rows("""
+    a = rows("""
         3;
         2.849394379747939 0.45842242204463923;
         -6.954028509809101 2.489845061869568 -10.358996098473584;
@@ -334,7 +330,7 @@ def _rodas5p() -> Rosenbrock:
         -7.502846399306121 2.561846144803919 -11.627539656261098 -0.18268767659942256
             0.030198172008377946
     """)
-    coupling = _rows("""
+    coupling = rows("""
         -14.155112264123755;
         -17.97296035885952 -2.859693295451294;
         147.12150275711716 -1.41221402718213 71.68940251302358;
@@ -349,7 +345,7 @@ def _rodas5p() -> Rosenbrock:
     # The last states add one stage each, and the last stage is the error of the one before.
     (zero, one), last = (Fraction(0), Fraction(1)), a[-1]
     m = (*last, one, one, one)
-    c, d, *inner = _rows("""
+    c, d, *inner = rows("""
         0 0.6358126895828704 0.4095798393397535 0.9769306725060716 0.4288403609558664 1 1 1;
         0.21193756319429014 -0.42387512638858027 -0.3384627126235924 1.8046452872882734
             2.325825639765069 0 0 0;

@@ -8,6 +8,7 @@ import torch
 from latentode.data import (
     REGIMES,
     Forecast,
+    FrameError,
     Interpolation,
     Scaler,
     Stretch,
@@ -122,3 +123,38 @@ def test_reconstruction_is_asked_for_what_is_read(scaled):
     assert torch.equal(batch.t, batch.ts)
     assert torch.equal(batch.x, batch.targets)
     assert batch.lengths.tolist() == [1, 2, 4, 4, 4]
+
+
+def test_a_share_of_any_type_is_a_share(scaled):
+    counts = [
+        draw(Forecast(cut=5.0, n_observed=n), scaled, cut=torch.tensor([0, 1, 2, 4, 10])).lengths
+        for n in (0.5, np.float64(0.5))
+    ]
+    assert torch.equal(*counts) and counts[0].tolist() == [0, 1, 1, 2, 5]
+
+
+@pytest.mark.parametrize("n", [0, -3, 0.0, 1.5, float("nan"), True, "5"])
+def test_what_is_no_number_of_rows_is_refused(n):
+    with pytest.raises(ValueError, match=rf"n_observed={n} must be a whole number"):
+        Forecast(n_observed=n)
+
+
+@pytest.mark.parametrize("cut", [float("nan"), "tomorrow", [1.0, 2.0], pd.NaT, True])
+def test_a_cut_that_is_no_time_is_refused_at_once(cut):
+    with pytest.raises(FrameError, match=r"^cut has "):
+        Forecast(cut=cut)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_observed": 0}, "n_observed=0 must be a whole number of at least 1"),
+        ({"n_observed": 0.5}, r"n_observed=0\.5 must be a whole number"),
+        ({"least": -0.1}, r"least=-0\.1 must be at least 0 and at most 1"),
+        ({"most": 1.1}, r"most=1\.1 must be at least 0 and at most 1"),
+        ({"least": 0.6, "most": 0.4}, r"least=0\.6 must not be above most=0\.4: exchange them"),
+    ],
+)
+def test_bounds_of_interpolation_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        Interpolation(**options)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentode.data import Forecast
+from latentode.data import Forecast, Interpolation
 from latentode.models import SeriesDataModule
 
 
@@ -115,9 +115,34 @@ class TestOtherSeriesToValidateOn:
     [
         ({"regime": "guess"}, "regime=guess is not known: choose one of forecast, interpolation"),
         ({"val_fraction": 1.0}, r"val_fraction=1\.0 must be at least 0"),
-        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"batch_size": 0}, "batch_size=0 must be a whole number of at least 1"),
     ],
 )
 def test_bad_options_are_refused(options, message, waves):
     with pytest.raises(ValueError, match=message):
         SeriesDataModule(waves, **options)
+
+
+def test_one_frame_is_no_pair_to_validate_on(waves):
+    with pytest.raises(
+        TypeError, match=r"val must be a pair .*: give val=\(context, asked\), not"
+    ):
+        SeriesDataModule(waves, val=waves)
+    with pytest.raises(TypeError, match="not tuple"):
+        SeriesDataModule(waves, val=(waves,))
+
+
+def test_there_must_be_something_to_validate(waves):
+    with pytest.raises(ValueError, match="val has no value to be told"):
+        SeriesDataModule(waves, val=(waves, waves.assign(a=np.nan, b=np.nan)))
+
+
+def test_a_cut_with_nothing_after_it_is_refused(waves):
+    with pytest.raises(ValueError, match=r"cut=99\.0 leaves nothing to be told: no series"):
+        SeriesDataModule(waves, regime=Forecast(cut=99.0))
+
+
+@pytest.mark.parametrize("regime", [Interpolation, None])
+def test_a_regime_is_a_name_or_ready_made(regime, waves):
+    with pytest.raises(TypeError, match=r"must be a name or a regime such as Forecast\(\)"):
+        SeriesDataModule(waves, regime=regime)

@@ -138,3 +138,22 @@ def test_an_encoder_that_gives_nan_ends_training(build, data):
     torch.nn.init.constant_(model.encoder.head.bias, torch.nan)
     with pytest.raises(FloatingPointError, match="the encoder gives NaN"):
         train(model, data, max_epochs=1, patience=None, accelerator="cpu", label=None)
+
+
+@pytest.mark.parametrize("rnn", [False, True])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0.0}, r"learning_rate=0\.0 must be a positive number"),
+        ({"weight_decay": -1.0}, r"weight_decay=-1\.0 must be a number of at least 0"),
+        ({"context_weight": -0.1}, r"context_weight=-0\.1 must be a number of at least 0"),
+        ({"observation_dropout": 1.0}, r"observation_dropout=1\.0 must be at least 0 and less"),
+        (
+            {"variable_weights": torch.ones(3)},
+            r"variable_weights must be of shape \(D,\) with D=2, not \(3,\)",
+        ),
+    ],
+)
+def test_bad_options_are_refused(rnn, options, message, build):
+    with pytest.raises(ValueError, match=message):
+        build(rnn=rnn, **options)

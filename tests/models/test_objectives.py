@@ -99,3 +99,17 @@ class TestErrors:
     def test_an_unknown_loss_is_refused(self):
         with pytest.raises(ValueError, match="loss=rmse is not known: choose one of nll, mse"):
             Direct("rmse")
+
+
+@pytest.mark.parametrize(
+    ("objective", "options", "message"),
+    [
+        (ELBO, {"kl_weight": -1.0}, r"kl_weight=-1\.0 must be a number of at least 0"),
+        (ELBO, {"warmup": 1.5}, r"warmup=1\.5 must be at least 0 and at most 1"),
+        (ELBO, {"n_samples": 0}, "n_samples=0 must be a whole number of at least 1"),
+        (IWAE, {"n_samples": 2.5}, r"n_samples=2\.5 must be a whole number of at least 1"),
+    ],
+)
+def test_bad_options_are_refused(objective, options, message):
+    with pytest.raises(ValueError, match=message):
+        objective(**options)

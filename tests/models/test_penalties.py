@@ -134,3 +134,37 @@ def test_without_a_field_there_is_none_to_penalise(build, batch):
     model = build(rnn=True)
     with pytest.raises(TypeError, match="GRUStep has no vector field"):
         KineticEnergy()(model, batch, draw_of(model, batch))
+
+
+@pytest.mark.parametrize(
+    ("penalty", "anchor", "message"),
+    [
+        (ShiftConsistency(), "rows", "for anchors start and end, not rows: leave it out"),
+        (Continuity(), "start", "for anchor=rows, not start: leave it out"),
+    ],
+)
+def test_no_model_is_made_with_a_penalty_that_is_not_for_it(penalty, anchor, message, build):
+    with pytest.raises(ValueError, match=message):
+        build(anchor, rule=None, penalties=[penalty])
+
+
+@pytest.mark.parametrize("penalty", [KineticEnergy(), JacobianNorm()])
+def test_no_model_without_a_field_is_made_with_a_penalty_on_it(penalty, build):
+    with pytest.raises(TypeError, match="GRUStep has no vector field to penalise: leave the"):
+        build(rnn=True, penalties=[penalty])
+
+
+def test_a_function_may_be_a_penalty(build, data):
+    model = build(penalties=[lambda model, batch, draw: draw.zs.square().mean()])
+    train(model, data, max_epochs=1, patience=None, accelerator="cpu", label=None)
+
+
+@pytest.mark.parametrize("penalty", [ShiftConsistency, Continuity, KineticEnergy, JacobianNorm])
+def test_a_negative_weight_is_refused(penalty):
+    with pytest.raises(ValueError, match=r"weight=-0\.1 must be a number of at least 0"):
+        penalty(-0.1)
+
+
+def test_no_more_than_all_rows_are_left_out():
+    with pytest.raises(ValueError, match=r"most=1\.5 must be at least 0 and at most 1"):
+        ShiftConsistency(most=1.5)

@@ -34,3 +34,9 @@ def test_averaged_weights_are_not_the_last_ones(build, data):
 def test_patience_ends_training(build, data):
     model = build(learning_rate=1e-12)
     assert len(train(model, data, max_epochs=50, patience=3, **QUIETLY)) < 50
+
+
+@pytest.mark.parametrize("averaging", [-0.1, 1.0])
+def test_a_decay_that_is_none_is_refused(averaging, build, data):
+    with pytest.raises(ValueError, match=rf"averaging={averaging} must be at least 0 and less"):
+        train(build(), data, max_epochs=1, patience=None, averaging=averaging, **QUIETLY)

@@ -2,7 +2,7 @@
 
 import torch
 
-from latentode.nn.context import ages, reverse, row_features
+from latentode.nn.context import ages, kept_rows, reverse, row_features
 
 
 def test_ages_do_not_look_ahead(contexts):
@@ -41,3 +41,18 @@ def test_reversing_twice_is_no_change(contexts):
 def test_a_summary_is_computed_once(contexts):
     context = contexts.series(5)
     assert context.summary is context.summary
+
+
+def test_keeping_every_row_changes_nothing(contexts):
+    whole = contexts.together([contexts.series(4), contexts.nothing(), contexts.series(2)])
+    less, end = kept_rows(whole, torch.ones_like(whole.t).bool())
+    assert torch.equal(end, torch.zeros(3))
+    assert less.lengths.tolist() == [4, 0, 2]
+    for name in ("t", "x", "mask", "read"):
+        assert torch.equal(getattr(less, name), getattr(whole, name)[:, :4])
+
+
+def test_a_series_of_which_nothing_is_kept_is_empty(contexts):
+    less, end = kept_rows(contexts.series(4), torch.zeros(1, 4).bool())
+    assert less.lengths.tolist() == [0] and end.tolist() == [0.0]
+    assert not less.mask.any() and not less.x.any() and not less.t.any()

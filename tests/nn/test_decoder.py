@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from latentode.nn import Context, Decoder, Gaussian, Where
+from latentode.nn import Context, Decoder, Gaussian, VariableTokens, Where
 from latentode.nn.decoder import HEADS, RULES
 from latentode.nn.likelihood import LIKELIHOODS
 
@@ -107,3 +107,27 @@ def test_a_likelihood_may_be_handed_in_ready_made():
 def test_unknown_choices_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Decoder(4, 3, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size=0 must be a whole number of at least 1"),
+        ({"head": "variable", "n_attention": -1}, "n_attention=-1 must be a whole number"),
+        ({"dropout": -0.1}, r"dropout=-0\.1 must be at least 0 and less than 1"),
+        (
+            {"head": "variable", "n_attention": 1, "hidden_size": 30},
+            "hidden_size=30 must be a multiple of 4 for attention .*: give 32",
+        ),
+    ],
+)
+def test_bad_sizes_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Decoder(4, 3, **options)
+
+
+def test_only_attention_needs_a_width_for_its_heads():
+    Decoder(4, 3, 6, head="variable")
+    VariableTokens(3, 6)
+    with pytest.raises(ValueError, match=r"size=6 must be a multiple of 4 .*: give 8\."):
+        VariableTokens(3, 6, n_layers=1)

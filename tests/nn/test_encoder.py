@@ -122,3 +122,18 @@ def test_unknown_choices_are_refused(options, message):
 def test_an_unknown_direction_is_refused():
     with pytest.raises(ValueError, match="direction=sideways is not known"):
         GRUReader(3, direction="sideways")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latent_size": 0}, "latent_size=0 must be a whole number of at least 1"),
+        ({"hidden_size": 0}, "hidden_size=0 must be a whole number of at least 1"),
+        ({"n_heads": -1}, "n_heads=-1 must be a whole number of at least 0"),
+        ({"n_hidden": 1.5}, r"n_hidden=1\.5 must be a whole number of at least 0"),
+        ({"dropout": 1.0}, r"dropout=1\.0 must be at least 0 and less than 1"),
+    ],
+)
+def test_bad_sizes_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Encoder(3, **{"latent_size": 4, **options})

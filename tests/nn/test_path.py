@@ -111,3 +111,16 @@ class TestSegments:
         asked = torch.tensor([[0.2]])
         segment_path(ODEPath(Whirl()), zs, t, torch.tensor([3]), asked).sum().backward()
         assert (zs.grad[0].abs().sum(-1) > 0).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "rk5"}, "method=rk5 is not known: choose one of euler"),
+        ({"method": "rk4"}, "method=rk4 takes steps of one size: give step_size"),
+        ({"adjoint": "magic"}, "adjoint=magic is not known: choose one of auto"),
+    ],
+)
+def test_a_path_that_cannot_be_solved_is_not_made(options, message):
+    with pytest.raises(ValueError, match=message):
+        ODEPath(MLPField(3), **options)

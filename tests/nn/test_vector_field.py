@@ -109,3 +109,22 @@ def test_no_oscillator_is_faster_than_the_data_support():
 def test_oscillators_are_pairs():
     with pytest.raises(ValueError, match="latent_size=3 must be even"):
         OscillatorField(3)
+
+
+@pytest.mark.parametrize("frequency", [0.0, -1.0, math.inf])
+def test_the_largest_frequency_is_positive(frequency):
+    with pytest.raises(ValueError, match=f"max_frequency={frequency} must be a positive number"):
+        OscillatorField(4, max_frequency=frequency)
+
+
+@pytest.mark.parametrize(
+    ("field", "options", "message"),
+    [
+        (MLPField, {"n_hidden": 0}, "n_hidden=0 must be a whole number of at least 1"),
+        (GatedField, {"hidden_size": 0}, "hidden_size=0 must be a whole number of at least 1"),
+        (OscillatorField, {"latent_size": 0}, "latent_size=0 must be a whole number"),
+    ],
+)
+def test_bad_sizes_are_refused(field, options, message):
+    with pytest.raises(ValueError, match=message):
+        field(**{"latent_size": 4, **options})

@@ -7,7 +7,7 @@ from math import prod
 
 import pytest
 
-from latentode.solvers.tableau import TABLEAUS
+from latentode.solvers.methods import TABLEAUS
 
 # Decimal coefficients, as Tsitouras published his, are exact to their last digit only.
 ROUNDING = Fraction(1, 10**13)
