@@ -10,13 +10,13 @@ from latentode.data import Batch
 from latentode.models.latent_model import LatentModel
 from latentode.models.objectives import values_of
 from latentode.nn import Fading, Where
-from latentode.nn.rules import growth
+from latentode.nn.corrections import growth
 
 _PENALTIES = tuple(10.0**k for k in range(-1, 7))
 
 
 class Moments(NamedTuple):
-    """Sums over the examples of each variable, in float64.
+    """Sums over the examples of each variable: of a batch in its own precision, then in float64.
 
     Attributes
     ----------
@@ -36,10 +36,11 @@ class Moments(NamedTuple):
         """Give the sums over both sets of examples."""
         return type(self)(*(a + b for a, b in zip(self, other, strict=True)))
 
-    def weights(self, penalty: float) -> Tensor:
-        """Give the weights (D, F) of ridge regression."""
-        ridge = penalty * torch.eye(self.xx.shape[1], dtype=self.xx.dtype)
-        return torch.linalg.solve(self.xx + ridge, self.xy)
+    def weights(self, penalty: Tensor) -> Tensor:
+        """Give the weights (D, F) of ridge regression, with a penalty (D,) or for all."""
+        ridge = penalty[..., None, None] * torch.eye(self.xx.shape[1], dtype=self.xx.dtype)
+        factor = torch.linalg.cholesky(self.xx + ridge)
+        return torch.cholesky_solve(self.xy[..., None], factor)[..., 0]
 
     def error(self, weights: Tensor) -> Tensor:
         """Give the squared error (D,) of weights (D, F), summed over the examples."""
@@ -71,13 +72,13 @@ def fit_corrections(model: LatentModel, batches: Iterable[Batch]) -> None:
     first, second = halves
     if first is None or second is None:
         return
+    penalties = torch.tensor(_PENALTIES, dtype=torch.float64)
     errors = torch.stack([
         first.error(second.weights(penalty)) + second.error(first.weights(penalty))
-        for penalty in _PENALTIES
+        for penalty in penalties
     ])
     whole, best = first + second, errors.argmin(dim=0)
-    weights = torch.stack([whole.weights(penalty) for penalty in _PENALTIES])
-    chosen = weights[best, torch.arange(len(best))]
+    chosen = whole.weights(penalties[best])
     helps = errors.amin(dim=0) < whole.yy
     rule.corrections.set_weights(torch.where(helps[:, None], chosen, 0.0).float())
 
@@ -87,12 +88,12 @@ def moments(rule: Fading, batch: Batch) -> Moments:
     known = rule.read(batch.context)
     where = values_of(batch)
     where = Where(*(index[batch.ts[where.series, where.time] > 0] for index in where))
-    y = (batch.targets[where] - rule(known, batch.ts, where)).double()
-    numbers = rule.corrections.numbers(known).double().transpose(0, 1)
+    y = batch.targets[where] - rule(known, batch.ts, where)
+    numbers = rule.corrections.numbers(known).transpose(0, 1)
     n_variables, n_series, width = numbers.shape
     # All values of a series and a variable share their numbers: they are summed up before.
     cell = where.variable * n_series + where.series
-    grown = growth(batch.ts)[where.series, where.time].double()
+    grown = growth(batch.ts)[where.series, where.time]
     parts = torch.stack([torch.ones_like(y), grown, grown.square(), y, grown * y], dim=-1)
     sums = y.new_zeros(n_variables * n_series, 5).index_add(0, cell, parts)
     sums = sums.unflatten(0, (n_variables, n_series))
@@ -102,4 +103,5 @@ def moments(rule: Fading, batch: Batch) -> Moments:
         for a, b in {(i, j), (j, i)}:
             xx[:, a * width : (a + 1) * width, b * width : (b + 1) * width] = block
     xy = (sums[..., 3:].mT @ numbers).flatten(1)
-    return Moments(xx, xy, y.new_zeros(n_variables).index_add(0, where.variable, y.square()))
+    yy = y.new_zeros(n_variables).index_add(0, where.variable, y.square())
+    return Moments(xx.double(), xy.double(), yy.double())

@@ -6,10 +6,11 @@ from latentode.nn.encoder import Encoder
 from latentode.nn.likelihood import Gaussian, QuantileDistribution, Quantiles, StudentTNoise
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
-from latentode.nn.rules import Fading, Interpolating, Where, everywhere
+from latentode.nn.rules import Fading, Interpolating
 from latentode.nn.summary import Summary, summarise
 from latentode.nn.variables import VariableTokens
 from latentode.nn.vector_field import GatedField, MLPField, OscillatorField
+from latentode.nn.where import Where, everywhere
 
 __all__ = [
     "Context",

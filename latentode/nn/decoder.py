@@ -8,8 +8,9 @@ from torch.distributions import Distribution
 
 from latentode.nn.context import Context
 from latentode.nn.likelihood import LIKELIHOODS, Likelihood
-from latentode.nn.rules import Fading, Interpolating, Where, everywhere
+from latentode.nn.rules import Fading, Interpolating
 from latentode.nn.variables import VariableTokens, check_attended
+from latentode.nn.where import Where, everywhere
 from latentode.solvers.checks import check_choice, check_part, check_sizes, check_whole
 
 Rule = Fading | Interpolating

@@ -7,52 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from latentode.nn.context import Context
-from latentode.nn.summary import CLIP, N_NUMBERS, Summary
-
-
-class Where(NamedTuple):
-    """Values asked of a batch, by series, by number among the times asked, and by variable.
-
-    Three index tensors that broadcast: those of single values are (N,), and those of all values
-    (B, 1, 1), (1, P, 1) and (1, 1, D).
-    """
-
-    series: Tensor
-    time: Tensor
-    variable: Tensor
-
-    def pick(self, values: Tensor) -> Tensor:
-        """Give the values asked, (N, ...), or all of them, out of all (B, P, D, ...)."""
-        return values if self._is_everywhere() else values[self]
-
-    def per_series(self, values: Tensor, n_series: int) -> Tensor:
-        """Sum what belongs to the values asked, (S, N) or (S, B, P, D), over each series."""
-        if self._is_everywhere():
-            return values.flatten(2).sum(dim=2)
-        return values.new_zeros(len(values), n_series).index_add(1, self.series, values)
-
-    def _is_everywhere(self) -> bool:
-        return self.series.dim() == 3
-
-
-def everywhere(ts: Tensor, n_features: int) -> Where:
-    """Ask for every variable at every time.
-
-    Parameters
-    ----------
-    ts : Tensor of shape (B, P)
-        The times.
-    n_features : int
-        Observed variables D.
-
-    Returns
-    -------
-    Where
-        Which broadcasts to (B, P, D).
-    """
-    b, p = (torch.arange(n, device=ts.device) for n in ts.shape)
-    d = torch.arange(n_features, device=ts.device)
-    return Where(b[:, None, None], p[None, :, None], d[None, None, :])
+from latentode.nn.corrections import Corrections
+from latentode.nn.summary import CLIP, Summary
+from latentode.nn.where import Where
 
 
 class Fading(nn.Module):
@@ -120,68 +77,6 @@ class Fading(nn.Module):
         """Give what a decoder should know of each time: (B, P, 2)."""
         distance = ts.abs()
         return torch.stack([distance.clamp(max=CLIP), (distance / (1 + distance)).sqrt()], dim=-1)
-
-
-class Corrections(nn.Module):
-    """A linear regression on what is known of a series, for each variable; all 0 before it is fit.
-
-    Its features are the numbers of `Summary` of the variable itself; of every variable the last
-    value, what networks read of the last and the mean value, and whether there is one; all of them
-    once more times d / (1 + d) at a distance d from the end of the context; that, and 1.
-
-    Parameters
-    ----------
-    n_features : int
-        Observed variables D.
-    """
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__()
-        self.own: Tensor
-        self.others: Tensor
-        self.register_buffer("own", torch.zeros(2, n_features, N_NUMBERS + 1))
-        self.register_buffer("others", torch.zeros(2, 4 * n_features, n_features))
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether there is anything but 0."""
-        return bool(self.own.any())
-
-    def forward(self, known: Summary, ts: Tensor, where: Where) -> Tensor:
-        """Give the corrections of the values asked at times ts (B, P)."""
-        series, time, variable = where
-        own = torch.einsum("bdf,kdf->kbd", _with_one(known.bounded()), self.own)
-        constant, changing = own + _of_all(known) @ self.others
-        grown = growth(ts)[series, time]
-        return constant[series, variable] + grown * changing[series, variable]
-
-    def numbers(self, known: Summary) -> Tensor:
-        """Give half of the features, (B, D, F / 2); the others are these times d / (1 + d)."""
-        of_all = _of_all(known)[:, None].expand(-1, known.last.shape[1], -1)
-        return torch.cat([_with_one(known.bounded()), of_all], dim=-1)
-
-    def set_weights(self, weights: Tensor) -> None:
-        """Take the weights (D, F) of the features."""
-        n_own = N_NUMBERS + 1
-        for k, half in enumerate(weights.chunk(2, dim=1)):
-            self.own[k] = half[:, :n_own]
-            self.others[k] = half[:, n_own:].mT
-
-
-def _with_one(numbers: Tensor) -> Tensor:
-    return torch.cat([numbers, torch.ones_like(numbers[..., :1])], dim=-1)
-
-
-def _of_all(known: Summary) -> Tensor:
-    """Give what a regression reads of all variables, (B, 4 D); scaled so that it is penalised."""
-    seen = (known.n_observed > 0).to(known.last.dtype)
-    parts = [known.last.clamp(-CLIP, CLIP), known.last_read, known.mean_read, seen]
-    return 0.1 * torch.cat(parts, dim=-1)
-
-
-def growth(ts: Tensor) -> Tensor:
-    """Give d / (1 + d) at distances d from the end of the context."""
-    return ts.abs() / (1 + ts.abs())
 
 
 class Neighbours(NamedTuple):

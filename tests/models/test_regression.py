@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from latentode.data import Forecast
+from latentode.data.batch import in_float64
 from latentode.models import SeriesDataModule
 from latentode.models.objectives import values_of
 from latentode.models.regression import fit_corrections, moments
 from latentode.nn import Fading, everywhere
-from latentode.nn.rules import growth
+from latentode.nn.corrections import growth
 
 
 @pytest.fixture
@@ -64,20 +65,21 @@ def test_noise_is_left_alone(build, asked):
         noise = 1e-3 * torch.randn_like(batch.targets)
         batches.append(batch._replace(targets=(truth + noise) * batch.targets_mask))
     fit_corrections(model, batches)
-    sizes = [part.abs().max() for part in (rule.corrections.own, rule.corrections.others)]
+    sizes = [part.abs().max() for part in (rule.corrections.own, rule.corrections.shared)]
     assert max(sizes) < 1e-2
 
 
 @torch.no_grad()
 def test_the_weights_are_those_of_ridge_regression(build, asked):
-    rule = build().decoder.rule
+    rule = build().decoder.rule.double()
     batch = max(asked.train_dataloader(), key=lambda batch: int(batch.lengths.min()))
+    batch = in_float64(batch)
     where, known = values_of(batch), rule.read(batch.context)
     keep = batch.ts[where.series, where.time] > 0
     where = type(where)(*(index[keep] for index in where))
-    x = features(rule, known, batch.ts, where).double()
-    y = (batch.targets[where] - rule(known, batch.ts, where)).double()
-    weights = moments(rule, batch).weights(0.3)
+    x = features(rule, known, batch.ts, where)
+    y = batch.targets[where] - rule(known, batch.ts, where)
+    weights = moments(rule, batch).weights(torch.tensor(0.3))
     for d in range(2):
         some = where.variable == d
         ridge = torch.cat([x[some], 0.3**0.5 * torch.eye(x.shape[1]).double()])
