@@ -41,9 +41,16 @@ from latentode.nn import (
 )
 from latentode.nn.encoder import READERS
 from latentode.nn.readers import Reader
+from latentode.solvers import MLP
+
+
+def plain(latent_size: int, hidden_size: int) -> MLP:
+    return MLP([latent_size, hidden_size, latent_size], activation="silu")
+
 
 FIELDS: Mapping[str, Callable[..., nn.Module]] = {
-    "mlp": MLPField,
+    "plain": plain,
+    "bounded": MLPField,
     "gated": GatedField,
     "oscillators": OscillatorField,
 }
@@ -76,6 +83,8 @@ class Recipe(NamedTuple):
         Of the training.
     context_weight : float
         Weight of what is read among what is told.
+    max_asked : int or None
+        Rows of a series that a training step asks about at most.
     rtol : float
         Tolerance of the solver.
     """
@@ -89,7 +98,7 @@ class Recipe(NamedTuple):
     n_hidden: int = 1
     summaries: bool = True
     dropout: float = 0.0
-    field: str = "mlp"
+    field: str = "plain"
     field_size: int = 64
     speed: float = 1.0
     head: str = "linear"
@@ -109,6 +118,7 @@ class Recipe(NamedTuple):
     averaging: float = 0.99
     observation_dropout: float = 0.0
     context_weight: float = 0.1
+    max_asked: int | None = None
     rtol: float = 1e-3
 
 
@@ -139,6 +149,7 @@ def fit(task: Task, recipe: Recipe, *, seed: int) -> Fitted:
         batch_size=recipe.batch_size,
         val=(task.val.context, task.val.asked),
         max_rows=1000,
+        max_asked=recipe.max_asked,
         random_state=seed,
     )
     with own_torch_state(seed):
@@ -234,9 +245,11 @@ def path_of(recipe: Recipe) -> nn.Module:
     """Give what carries the latent state: an ODE, or a single step in its place."""
     if recipe.field == "gru":
         return GRUStep(recipe.latent_size)
-    kind = "mlp" if recipe.field == "euler" else recipe.field
-    field = FIELDS[kind](recipe.latent_size, recipe.field_size, speed=recipe.speed)
-    return EulerStep(field) if recipe.field == "euler" else ODEPath(field, rtol=recipe.rtol)
+    kind = "plain" if recipe.field == "euler" else recipe.field
+    field = FIELDS[kind](recipe.latent_size, recipe.field_size)
+    if recipe.field == "euler":
+        return EulerStep(field, speed=recipe.speed)
+    return ODEPath(field, speed=recipe.speed, rtol=recipe.rtol)
 
 
 def balanced(task: Task, std: Array, power: float) -> torch.Tensor:

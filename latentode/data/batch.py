@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from latentode.data.scaling import ScaledPanel
 from latentode.nn import Context
@@ -116,6 +116,24 @@ def keep_rows(batch: Batch, kept: Tensor) -> Batch:
         mask=less.mask,
         lengths=less.lengths,
         ts=batch.ts - end[:, None],
+    )
+
+
+def ask_some(batch: Batch, n: int | None, generator: Generator) -> Batch:
+    """Ask about n of the times of each series at most, drawn at random, in their order.
+
+    Times with anything to tell come before those without, as padding.
+    """
+    if n is None or batch.ts.shape[1] <= n:
+        return batch
+    draw = torch.rand(batch.ts.shape, generator=generator, device=batch.ts.device)
+    draw = draw.masked_fill(~batch.targets_mask.any(dim=-1), 2.0)
+    chosen = draw.argsort(dim=1)[:, :n].sort(dim=1).values
+    wide = chosen[..., None].expand(-1, -1, batch.targets.shape[2])
+    return batch._replace(
+        ts=batch.ts.gather(1, chosen),
+        targets=batch.targets.gather(1, wide),
+        targets_mask=batch.targets_mask.gather(1, wide),
     )
 
 

@@ -19,6 +19,7 @@ from latentode.data import (
     RowRange,
     Scaler,
     Stretch,
+    ask_some,
     check_time_span,
     drop_empty_rows,
     first_rows,
@@ -147,6 +148,9 @@ class SeriesDataModule(lightning.LightningDataModule):
         Other series to validate on instead: rows to read, and rows to be told from them.
     max_rows : int, default=512
         Most rows of a series that are read, and that are asked about, at a time.
+    max_asked : int, optional
+        Most rows of a series that a training step is asked about, drawn anew each time; by default
+        all. Rows that lie close together say about the same of an error: fewer of them cost less.
     random_state : int, default=0
         Seed of the order of series and of the cuts.
 
@@ -190,14 +194,18 @@ class SeriesDataModule(lightning.LightningDataModule):
         val_fraction: float = 0.15,
         val: tuple[object, object] | None = None,
         max_rows: int = 512,
+        max_asked: int | None = None,
         random_state: int = 0,
     ) -> None:
         super().__init__()
         check_sizes(batch_size=batch_size, max_rows=max_rows)
+        if max_asked is not None:
+            check_sizes(max_asked=max_asked)
         check_part("val_fraction", val_fraction)
         self.regime = _regime(regime)
         self.batch_size = batch_size
         self.max_rows = max_rows
+        self.max_asked = max_asked
         self.random_state = random_state
         self.schema = infer_schema(df, id_col=id_col, time_col=time_col, target_cols=target_cols)
         self.panel = to_panel(df, self.schema)
@@ -262,7 +270,8 @@ class SeriesDataModule(lightning.LightningDataModule):
 
         def draw(series: Tensor, generator: Generator) -> Batch:
             rows = Stretch(first[series], end[series], cut[series])
-            return self.regime(self.scaled, rows, generator=generator, max_rows=self.max_rows)
+            batch = self.regime(self.scaled, rows, generator=generator, max_rows=self.max_rows)
+            return ask_some(batch, self.max_asked, generator)
 
         # A long series is drawn once for each stretch that can be read of it.
         n_stretches = torch.ceil((end - first) / self.max_rows).long()

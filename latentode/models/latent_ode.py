@@ -43,6 +43,8 @@ class LatentODE(LatentModel):
         Highest learning rate of the cycle.
     weight_decay : float, default=0.01
         Decay of the weight matrices.
+    speed : float, default=1.0
+        Latent time that passes in a unit of time; see `ODEPath`.
     method : str, default="tsit5"
         Solver; see `odeint`.
     rtol, atol : float, default=1e-3
@@ -79,6 +81,7 @@ class LatentODE(LatentModel):
         observation_dropout: float = 0.1,
         learning_rate: float = 1e-2,
         weight_decay: float = 1e-2,
+        speed: float = 1.0,
         method: str = "tsit5",
         rtol: float = 1e-3,
         atol: float = 1e-3,
@@ -89,6 +92,7 @@ class LatentODE(LatentModel):
             encoder,
             ODEPath(
                 vector_field,
+                speed=speed,
                 method=method,
                 rtol=rtol,
                 atol=atol,

@@ -212,12 +212,16 @@ class VariableHead(nn.Module):
         self.direct = nn.Linear(latent_size, n_features * n_parameters)
         nn.init.normal_(self.direct.weight, std=0.02)
         nn.init.zeros_(self.direct.bias)
+        out = nn.Linear(hidden_size, n_parameters)
+        with torch.no_grad():  # a forecast begins near the rule
+            out.weight.mul_(0.1)
+            out.bias.mul_(0.1)
         self.layers = nn.Sequential(
             nn.SiLU(),
             nn.Dropout(dropout),
             nn.Linear(hidden_size, hidden_size),
             nn.SiLU(),
-            nn.Linear(hidden_size, n_parameters),
+            out,
         )
         self.n_parameters = n_parameters
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from latentode.nn.vector_field import Frame
 from latentode.solvers import odeint
 from latentode.solvers.arguments import check_choices
+from latentode.solvers.checks import check_positive
 
 # How far from the anchor time runs as it is, and how much of it is left after that, in the model's
 # unit: ahead, where solutions are damped, and back, where the same damping lets them grow.
@@ -28,6 +29,9 @@ class ODEPath(nn.Module):
         dz/dt as a function of t (B,) and z (B, L). If it has a method ``frame``, what that gives
         is solved instead, see `Frame`; or else, if it has a method ``prepared``, the function
         that this gives, anew for each solve.
+    speed : float, default=1.0
+        Latent time that passes in a unit of time, which is what the field is told and solved in:
+        how much may happen.
     method : str, default="tsit5"
         Solver; see `odeint`.
     rtol, atol : float, default=1e-3
@@ -49,6 +53,7 @@ class ODEPath(nn.Module):
         self,
         field: nn.Module,
         *,
+        speed: float = 1.0,
         method: str = "tsit5",
         rtol: float = 1e-3,
         atol: float = 1e-3,
@@ -57,7 +62,9 @@ class ODEPath(nn.Module):
     ) -> None:
         super().__init__()
         check_choices(method, adjoint, has_step_size=step_size is not None, dense=False)
+        check_positive("speed", speed)
         self.field = field
+        self.speed = speed
         self.solve = partial(
             odeint,
             method=method,
@@ -70,7 +77,7 @@ class ODEPath(nn.Module):
 
     def forward(self, z0: Tensor, t0: Tensor, ts: Tensor) -> Tensor:
         """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,)."""
-        since = far_time(ts - t0[:, None])
+        since, t0 = self.speed * far_time(ts - t0[:, None]), self.speed * t0
         is_later = since >= 0
         if bool(is_later.all()) or not bool(is_later.any()):
             return self._solved(z0, t0, since)
@@ -144,6 +151,8 @@ class EulerStep(nn.Module):
     ----------
     field : Module
         dz/dt as a function of t (B,) and z (B, L).
+    speed : float, default=1.0
+        Latent time that passes in a unit of time.
 
     Examples
     --------
@@ -153,14 +162,16 @@ class EulerStep(nn.Module):
     tensor([0.5000, 0.0000])
     """
 
-    def __init__(self, field: nn.Module) -> None:
+    def __init__(self, field: nn.Module, *, speed: float = 1.0) -> None:
         super().__init__()
+        check_positive("speed", speed)
         self.field = field
+        self.speed = speed
 
     def forward(self, z0: Tensor, t0: Tensor, ts: Tensor) -> Tensor:
         """Give the states (B, P, L) at times ts (B, P), from z0 (B, L) at t0 (B,)."""
-        since = far_time(ts - t0[:, None])
-        return z0[:, None] + since[..., None] * self.field(t0, z0)[:, None]
+        since = self.speed * far_time(ts - t0[:, None])
+        return z0[:, None] + since[..., None] * self.field(self.speed * t0, z0)[:, None]
 
 
 def segment_path(path: nn.Module, zs: Tensor, t: Tensor, lengths: Tensor, ts: Tensor) -> Tensor:

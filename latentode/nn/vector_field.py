@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 class MLPField(nn.Module):
     """A network with one or more hidden layers, bounded and damped: no solution can grow forever.
 
-    ``dz/dt = r (tanh(W2 tanh(W1 z + b1) + b2) - softplus(d) z)``, with a learned rate d for each
+    ``dz/dt = tanh(W2 tanh(W1 z + b1) + b2) - softplus(d) z``, with a learned rate d for each
     latent variable. It does not change with time, so that shifting a series in time shifts its
     forecast.
 
@@ -43,8 +43,6 @@ class MLPField(nn.Module):
         Width of the hidden layers.
     n_hidden : int, default=1
         How many there are.
-    speed : float, default=1.0
-        The factor r, in 1 per unit of time: how much may happen in one.
 
     Examples
     --------
@@ -54,14 +52,11 @@ class MLPField(nn.Module):
     torch.Size([5, 3])
     """
 
-    def __init__(
-        self, latent_size: int, hidden_size: int = 32, *, n_hidden: int = 1, speed: float = 1.0
-    ) -> None:
+    def __init__(self, latent_size: int, hidden_size: int = 32, *, n_hidden: int = 1) -> None:
         super().__init__()
         self.inner = _hidden(latent_size, hidden_size, n_hidden)
         self.outer = nn.Linear(hidden_size, latent_size)
         self.damping = nn.Parameter(torch.full((latent_size,), -1.0))
-        self.speed = speed
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Give dz/dt of shape (B, L) at states z (B, L); times t (B,) are not used."""
@@ -69,10 +64,10 @@ class MLPField(nn.Module):
 
     def prepared(self) -> Field:
         """Give the field as a function, with all that is the same in every evaluation at hand."""
-        rate, speed = -self.speed * softplus(self.damping), self.speed
+        rate = -softplus(self.damping)
 
         def field(t: Tensor, z: Tensor) -> Tensor:
-            return torch.add(rate * z, torch.tanh(self.outer(self.inner(z))), alpha=speed)
+            return torch.addcmul(torch.tanh(self.outer(self.inner(z))), rate, z)
 
         return field
 
@@ -80,7 +75,7 @@ class MLPField(nn.Module):
 class GatedField(nn.Module):
     """A field with the gates of a GRU: solutions that start in [-1, 1] stay there.
 
-    ``dz/dt = r (1 - u) (g - z)``, with the update gate u and the candidate g of a gated recurrent
+    ``dz/dt = (1 - u) (g - z)``, with the update gate u and the candidate g of a gated recurrent
     unit.
 
     Parameters
@@ -89,8 +84,6 @@ class GatedField(nn.Module):
         Width L of the latent state.
     hidden_size : int, default=32
         Width of the hidden layer.
-    speed : float, default=1.0
-        The factor r, in 1 per unit of time.
 
     References
     ----------
@@ -103,22 +96,21 @@ class GatedField(nn.Module):
     torch.Size([5, 3])
     """
 
-    def __init__(self, latent_size: int, hidden_size: int = 32, *, speed: float = 1.0) -> None:
+    def __init__(self, latent_size: int, hidden_size: int = 32) -> None:
         super().__init__()
         self.inner = _hidden(latent_size, hidden_size, 1)
         self.gates = nn.Linear(hidden_size, 2 * latent_size)
-        self.speed = speed
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Give dz/dt of shape (B, L) at states z (B, L); times t (B,) are not used."""
         update, candidate = self.gates(self.inner(z)).chunk(2, dim=-1)
-        return self.speed * torch.sigmoid(update) * (torch.tanh(candidate) - z)
+        return torch.sigmoid(update) * (torch.tanh(candidate) - z)
 
 
 class OscillatorField(nn.Module):
     """Damped oscillators that a network drives and couples.
 
-    ``dz/dt = A z + r (W2 tanh(W1 z + b1) + b2)``, where A turns each pair of latent variables at
+    ``dz/dt = A z + W2 tanh(W1 z + b1) + b2``, where A turns each pair of latent variables at
     a learned frequency and damps it at a learned rate. The frequencies start spread evenly over
     their logarithms, and stay below the largest. The turning is solved for exactly, in
     coordinates that turn alike: the steps of a solver need only follow the rest.
@@ -133,8 +125,6 @@ class OscillatorField(nn.Module):
         Largest frequency, in periods per unit of time: what the spacing of the data supports.
     n_hidden : int, default=1
         Hidden layers of the network.
-    speed : float, default=1.0
-        The factor r, in 1 per unit of time.
 
     References
     ----------
@@ -155,7 +145,6 @@ class OscillatorField(nn.Module):
         *,
         max_frequency: float = 5.0,
         n_hidden: int = 1,
-        speed: float = 1.0,
     ) -> None:
         super().__init__()
         check_positive("max_frequency", max_frequency)
@@ -172,7 +161,6 @@ class OscillatorField(nn.Module):
         self.raw_frequency = nn.Parameter(torch.logit(start / max_frequency * 0.95))
         self.damping = nn.Parameter(torch.full((n,), -4.0))
         self.max_frequency = max_frequency
-        self.speed = speed
 
     @property
     def frequency(self) -> Tensor:
@@ -207,7 +195,7 @@ class OscillatorField(nn.Module):
     def _rest(self) -> Callable[[Tensor], Tensor]:
         """Give all but the turning."""
         rate = -softplus(self.damping).repeat(2)
-        weight, bias = self.speed * self.outer.weight.mT, self.speed * self.outer.bias
+        weight, bias = self.outer.weight.mT, self.outer.bias
 
         def rest(z: Tensor) -> Tensor:
             return torch.addmm(torch.addcmul(bias, rate, z), self.inner(z), weight)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentode.data import Forecast, Interpolation
+from latentode.data import Forecast, Interpolation, ask_some
 from latentode.models import SeriesDataModule
 
 
@@ -146,3 +146,30 @@ def test_a_cut_with_nothing_after_it_is_refused(waves):
 def test_a_regime_is_a_name_or_ready_made(regime, waves):
     with pytest.raises(TypeError, match=r"must be a name or a regime such as Forecast\(\)"):
         SeriesDataModule(waves, regime=regime)
+
+
+def test_a_step_asks_about_some_rows_and_in_order(waves):
+    all_of_them, some = (
+        next(iter(SeriesDataModule(waves, max_asked=n, batch_size=4).train_dataloader()))
+        for n in (None, 3)
+    )
+    assert some.ts.shape == (4, 3) and all_of_them.ts.shape[1] > 3
+    assert torch.equal(some.x, all_of_them.x)
+    assert (some.ts.diff(dim=1) >= 0).all()
+    for i in range(4):
+        rows = torch.stack([(all_of_them.ts[i] == t).nonzero()[0, 0] for t in some.ts[i]])
+        told = some.targets_mask[i]
+        assert told.any()
+        assert torch.equal(some.targets[i][told], all_of_them.targets[i][rows][told])
+
+
+def test_rows_to_tell_are_asked_about_before_padding(batch):
+    last_only = torch.zeros_like(batch.targets_mask)
+    last_only[:, -1] = True
+    some = ask_some(batch._replace(targets_mask=last_only), 1, torch.Generator())
+    assert some.targets_mask.all()
+
+
+def test_something_is_asked(waves):
+    with pytest.raises(ValueError, match="max_asked=0 must be a whole number of at least 1"):
+        SeriesDataModule(waves, max_asked=0)

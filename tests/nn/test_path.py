@@ -124,3 +124,17 @@ class TestSegments:
 def test_a_path_that_cannot_be_solved_is_not_made(options, message):
     with pytest.raises(ValueError, match=message):
         ODEPath(MLPField(3), **options)
+
+
+@pytest.mark.parametrize("path", [ODEPath, EulerStep])
+def test_speed_is_how_much_latent_time_passes(path):
+    torch.manual_seed(0)
+    field, z0, t0 = MLPField(4), torch.randn(3, 4), torch.zeros(3)
+    ts = torch.tensor([[0.2, 0.7, -0.1]]).expand(3, 3)
+    fast = path(field, speed=2.0)(z0, t0, ts / 2)
+    torch.testing.assert_close(fast, path(field)(z0, t0, ts))
+
+
+def test_no_time_passes_without_speed():
+    with pytest.raises(ValueError, match="speed=0 must be a positive number"):
+        ODEPath(MLPField(4), speed=0)

@@ -26,21 +26,6 @@ def test_gradients_reach_every_parameter(field):
         assert p.grad is not None and p.grad.abs().sum() > 0, name
 
 
-@every_field
-def test_speed_is_a_factor_of_what_the_network_does(field):
-    torch.manual_seed(0)
-    slow = FIELDS[field](4)
-    torch.manual_seed(0)
-    fast = FIELDS[field](4, speed=3.0)
-    z = torch.randn(5, 4)
-    a, b = (f(torch.zeros(5), z) for f in (slow, fast))
-    if field == "oscillators":  # they turn as fast as they turn
-        turning = b - 3 * a
-        torch.testing.assert_close(b - a, 2 * (a + turning / 2), rtol=1e-4, atol=1e-5)
-    else:
-        torch.testing.assert_close(b, 3 * a)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("field", ["mlp", "gated"])
 def test_no_solution_grows_forever(field):
@@ -54,10 +39,10 @@ def test_no_solution_grows_forever(field):
 
 @torch.no_grad()
 def test_gates_keep_solutions_within_one():
-    field = GatedField(4, speed=5.0)
+    field = GatedField(4)
     for p in field.parameters():
         torch.nn.init.normal_(p, std=3.0)
-    ys = odeint(field, 2 * torch.rand(20, 4) - 1, torch.linspace(0, 20, 50)).ys
+    ys = odeint(field, 2 * torch.rand(20, 4) - 1, torch.linspace(0, 100, 50)).ys
     assert ys.abs().max() < 1.001
 
 
