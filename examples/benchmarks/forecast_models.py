@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from forecast_distributions import Gaussian
 from forecast_tasks import Array, Part, Task, values_of
 from torch import nn
 
@@ -128,13 +129,6 @@ class Fitted(NamedTuple):
     model: LatentModel
     data: SeriesDataModule
     seconds: float
-
-
-class Gaussian(NamedTuple):
-    """Mean and standard deviation of every variable of every asked row, each (N, D)."""
-
-    mean: Array
-    std: Array
 
 
 def fit(task: Task, recipe: Recipe, *, seed: int) -> Fitted:
