@@ -21,6 +21,7 @@ import torch
 sys.path.append(str(Path(__file__).parent))
 
 from forecast_arguments import task_parser, tasks_of
+from forecast_distributions import first_measure
 from forecast_models import Recipe, fit, predict
 from forecast_protocols import Folders
 from forecast_tasks import Task
@@ -91,7 +92,7 @@ def error_of(task: Task, recipe: Recipe, n_steps: int, seed: int) -> float:
     n_batches = max(math.ceil(task.train["series"].nunique() / recipe.batch_size), 4)
     n_epochs = max(round(n_steps / n_batches), 1)
     fitted = fit(task, recipe._replace(n_epochs=n_epochs), seed=seed)
-    return next(iter(task.metrics(predict(fitted, task.val).mean, task.val).values()))
+    return first_measure(task, predict(fitted, task.val).mean)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
