@@ -51,18 +51,15 @@ SMALL = Recipe(
     observation_dropout=0.1,
     max_asked=64,
 )
-WIDE = SMALL._replace(
-    latent_size=16, hidden_size=64, field_size=64, n_hidden=1, learning_rate=5e-3
-)
+WIDE = SMALL._replace(latent_size=16, hidden_size=64, field_size=64, n_hidden=1)
 RECIPES = {
     "small": SMALL,
-    "corrections": SMALL._replace(corrections=True),
-    "plain field": SMALL._replace(field="plain"),
     "wide": WIDE,
-    "averaged": SMALL._replace(averaging=0.99),
-    "wide, plain, averaged": WIDE._replace(field="plain", averaging=0.99),
-    "wide, plain, averaged, corrections": WIDE._replace(
-        field="plain", averaging=0.99, corrections=True
+    "wide, averaged": WIDE._replace(averaging=0.99),
+    "wide, averaged, plain": WIDE._replace(averaging=0.99, field="plain"),
+    "wide, averaged, saturating": WIDE._replace(averaging=0.99, field="saturating"),
+    "wide, averaged, saturating, corrections": WIDE._replace(
+        averaging=0.99, field="saturating", corrections=True
     ),
 }
 

@@ -49,8 +49,14 @@ def plain(latent_size: int, hidden_size: int) -> MLP:
     return MLP([latent_size, hidden_size, latent_size], activation="silu")
 
 
+def saturating(latent_size: int, hidden_size: int) -> MLP:
+    """Give a field that is bounded: its solutions grow no faster than time."""
+    return MLP([latent_size, hidden_size, latent_size])
+
+
 FIELDS: Mapping[str, Callable[..., nn.Module]] = {
     "plain": plain,
+    "saturating": saturating,
     "bounded": MLPField,
     "gated": GatedField,
     "oscillators": OscillatorField,
