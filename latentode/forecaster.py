@@ -1,5 +1,6 @@
 """The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
 
+import math
 import warnings
 from collections.abc import Hashable, Sequence
 from statistics import NormalDist
@@ -32,8 +33,8 @@ from latentode.models import (
     own_torch_state,
     train,
 )
-from latentode.nn import Decoder, Encoder, MLPField
-from latentode.solvers import ADJOINTS, METHODS
+from latentode.nn import Decoder, Encoder
+from latentode.solvers import ADJOINTS, METHODS, MLP
 from latentode.solvers.checks import (
     check_choice,
     check_not_negative,
@@ -46,8 +47,12 @@ from latentode.solvers.checks import (
 _N_DRAWS = 16
 # Median spans of the training series beyond which a forecast comes with a warning.
 _FAR = 10
-# Epochs on all rows that follow early stopping.
-_REFIT_EPOCHS = 60
+# Training steps that the default number of epochs amounts to, and how few and many epochs these
+# may be; and the share of them that follows, on all rows, after early stopping.
+_N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1000, 10, 100
+_REFIT_SHARE = 0.6
+# Decay of the moving average of the weights, which is what is kept of a training.
+_AVERAGING = 0.99
 
 
 class Forecast(NamedTuple):
@@ -73,9 +78,9 @@ class LatentODEForecaster(BaseEstimator):
     target_cols : Hashable or list, optional
         Columns to forecast. By default ``y``, ``target`` or ``value`` if there is one, and every
         other column of numbers if not.
-    latent_size : int, default=8
+    latent_size : int, default=16
         Width of the latent state.
-    hidden_size : int, default=32
+    hidden_size : int, default=64
         Width of the encoder and of the vector field.
     objective : {"forecast", "elbo"}, default="forecast"
         Train to foretell what follows random cuts, or to reconstruct what is read, which is the
@@ -97,8 +102,9 @@ class LatentODEForecaster(BaseEstimator):
     refit : bool, default=True
         Whether to train a little further on all rows after early stopping, the held-out ones
         included: they are the latest, and forecasts start from there.
-    max_epochs : int, default=100
-        Passes over the training series at most, before the refit.
+    max_epochs : int, optional
+        Passes over the training series at most, before the refit; by default as many as make 1,000
+        training steps, but at least 10 and at most 100.
     batch_size : int, default=64
         Series in a training step.
     max_rows : int, default=512
@@ -149,8 +155,8 @@ class LatentODEForecaster(BaseEstimator):
         id_col: Hashable | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
-        latent_size: int = 8,
-        hidden_size: int = 32,
+        latent_size: int = 16,
+        hidden_size: int = 64,
         objective: str = "forecast",
         kl_weight: float | None = None,
         dropout: float = 0.3,
@@ -161,7 +167,7 @@ class LatentODEForecaster(BaseEstimator):
         val_fraction: float = 0.15,
         patience: int = 20,
         refit: bool = True,
-        max_epochs: int = 100,
+        max_epochs: int | None = None,
         batch_size: int = 64,
         max_rows: int = 512,
         learning_rate: float = 1e-2,
@@ -247,10 +253,11 @@ class LatentODEForecaster(BaseEstimator):
 
     def _train(self, module: LatentODE, data: SeriesDataModule) -> pd.DataFrame:
         """Stop early on the held-out rows, then go on a little with all of them."""
-        history = self._train_stage(module, data, max_epochs=self.max_epochs, stage="fit")
+        max_epochs = self.max_epochs or _n_epochs(len(data.train_dataloader()))
+        history = self._train_stage(module, data, max_epochs=max_epochs, stage="fit")
         if not (self.refit and data.n_held_out):
             return history
-        whole, n_epochs = data.without_holdout(), min(_REFIT_EPOCHS, self.max_epochs)
+        whole, n_epochs = data.without_holdout(), math.ceil(_REFIT_SHARE * max_epochs)
         module.learning_rate = self.learning_rate / 2
         refit = self._train_stage(module, whole, max_epochs=n_epochs, stage="refit")
         return pd.concat([history, refit], ignore_index=True)
@@ -265,6 +272,7 @@ class LatentODEForecaster(BaseEstimator):
             patience=self.patience,
             accelerator=self.accelerator,
             label=stage if self.verbose else None,
+            averaging=_AVERAGING,
         )
         return pd.DataFrame(history).assign(stage=stage)
 
@@ -374,10 +382,12 @@ class LatentODEForecaster(BaseEstimator):
                 self.latent_size,
                 self.hidden_size,
                 reader="gru-backward" if is_elbo else "gru",
+                n_hidden=1,
                 dropout=self.dropout,
                 anchor="start" if is_elbo else "end",
             ),
-            MLPField(self.latent_size, self.hidden_size),
+            # Bounded: a solution grows no faster than time, however far a forecast reaches.
+            MLP([self.latent_size, self.hidden_size, self.latent_size], activation="tanh"),
             Decoder(self.latent_size, n_features, rule=None if is_elbo else "fading"),
             objective=ELBO(kl_weight),
             context_weight=1.0 if is_elbo else 0.1,
@@ -440,6 +450,10 @@ def _warn_of_far_times(since: np.ndarray, query: Query) -> None:
     )
 
 
+def _n_epochs(n_batches: int) -> int:
+    return min(max(math.ceil(_N_STEPS / n_batches), _FEWEST_EPOCHS), _MOST_EPOCHS)
+
+
 def _columns(schema: Schema) -> list[Hashable]:
     keys = [schema.time_col] if schema.id_col is None else [schema.id_col, schema.time_col]
     return [*keys, *schema.target_cols]
@@ -488,9 +502,10 @@ def _levels(quantiles: Sequence[float]) -> list[float]:
 
 def _check_numbers(forecaster: LatentODEForecaster) -> None:
     """Refuse what would fail late, or not at all; the rest is checked where it is used."""
-    sizes = ("latent_size", "hidden_size", "max_epochs", "patience", "batch_size", "max_rows")
-    for name in sizes:
+    for name in ("latent_size", "hidden_size", "patience", "batch_size", "max_rows"):
         check_whole(name, getattr(forecaster, name))
+    if forecaster.max_epochs is not None:
+        check_whole("max_epochs", forecaster.max_epochs)
     for name in ("learning_rate", "rtol", "atol"):
         check_positive(name, getattr(forecaster, name))
     check_not_negative("weight_decay", forecaster.weight_decay)

@@ -18,6 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 
 from latentode import FrameError, LatentODEForecaster, LatentODEWarning
+from latentode.forecaster import _n_epochs
 
 SMALL = {"max_epochs": 4, "latent_size": 4, "hidden_size": 8, "verbose": 0, "random_state": 0}
 
@@ -402,7 +403,7 @@ class TestScikitLearn:
 
     def test_set_params_reaches_fit(self, waves):
         model = LatentODEForecaster(**SMALL).set_params(latent_size=2, max_epochs=1).fit(waves)
-        assert model.module_.vector_field.outer.out_features == 2
+        assert model.module_.decoder.latent_size == 2
 
     def test_the_names_of_the_columns_are_known(self, fitted):
         assert fitted.feature_names_in_.tolist() == ["id", "time", "a", "b"]
@@ -447,3 +448,18 @@ def test_bad_frames_are_refused_before_training(spoil, code, waves):
         LatentODEForecaster(target_cols=["a", "b"], **SMALL).fit(spoiled)
     assert error.value.code.startswith(code)
     pd.testing.assert_frame_equal(spoiled, copy)
+
+
+@pytest.mark.parametrize(("n_batches", "n_epochs"), [(1, 100), (15, 67), (50, 20), (5000, 10)])
+def test_epochs_are_as_many_as_make_about_a_thousand_steps(n_batches, n_epochs):
+    assert _n_epochs(n_batches) == n_epochs
+
+
+def test_no_forecast_grows_faster_than_time(waves):
+    model = LatentODEForecaster(**SMALL).fit(waves)
+    with torch.no_grad():
+        for p in model.module_.vector_field.parameters():
+            p.mul_(30)
+    with pytest.warns(LatentODEWarning, match="little more than the mean"):
+        forecast = model.predict(1e6)
+    assert np.isfinite(forecast[["a", "b"]]).all(axis=None)
