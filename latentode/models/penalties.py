@@ -134,12 +134,12 @@ class KineticEnergy:
 
     def check(self, model: "LatentModel") -> None:
         """Raise if the model has no vector field."""
-        _field(model)
+        _path(model)
 
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty."""
         z = draw.zs.flatten(0, 1)
-        return self.weight * _field(model)(batch.ts.flatten(), z).square().mean()
+        return self.weight * _path(model).rate(batch.ts.flatten(), z).square().mean()
 
 
 class JacobianNorm:
@@ -163,15 +163,15 @@ class JacobianNorm:
 
     def check(self, model: "LatentModel") -> None:
         """Raise if the model has no vector field."""
-        _field(model)
+        _path(model)
 
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty."""
-        field, t = _field(model), batch.ts.flatten()
+        path, t = _path(model), batch.ts.flatten()
         z = draw.zs.flatten(0, 1)
         z = z if z.requires_grad else z.requires_grad_()
         direction = torch.randn_like(z)
-        (product,) = torch.autograd.grad(field(t, z), z, direction, create_graph=True)
+        (product,) = torch.autograd.grad(path.rate(t, z), z, direction, create_graph=True)
         return self.weight * product.square().mean()
 
 
@@ -188,9 +188,9 @@ def without_last(context: Context, n: Tensor) -> Kept:
     return kept_rows(context, within(context.lengths - n, context.t.shape[1]))
 
 
-def _field(model: "LatentModel") -> torch.nn.Module:
+def _path(model: "LatentModel") -> ODEPath:
     if not isinstance(model.path, ODEPath):
         raise TypeError(
             f"{type(model.path).__name__} has no vector field to penalise: leave the penalty out."
         )
-    return model.path.field
+    return model.path

@@ -89,6 +89,11 @@ class ODEPath(nn.Module):
         backward = forward.index_copy(0, looks_back, backward)
         return torch.where(is_later[..., None], forward, backward)
 
+    def rate(self, t: Tensor, z: Tensor) -> Tensor:
+        """Give dz/dt (B, L), in 1 per unit of time, at times t (B,) and states z (B, L)."""
+        dz: Tensor = self.speed * self.field(self.speed * t, z)
+        return dz
+
     def _solved(self, z0: Tensor, t0: Tensor, since: Tensor) -> Tensor:
         """Solve away from t0, all times on one side of it."""
         distance = since.abs()

@@ -135,6 +135,13 @@ def test_speed_is_how_much_latent_time_passes(path):
     torch.testing.assert_close(fast, path(field)(z0, t0, ts))
 
 
+def test_the_rate_is_the_slope_of_a_path():
+    path = ODEPath(MLPField(4).double(), speed=3.0, rtol=1e-10, atol=1e-10)
+    z0, t0 = torch.randn(3, 4, dtype=torch.float64), torch.tensor([0.0, 0.5, 2.0]).double()
+    z1 = path(z0, t0, t0[:, None] + 1e-5)[:, 0]
+    torch.testing.assert_close((z1 - z0) / 1e-5, path.rate(t0, z0), rtol=1e-3, atol=1e-3)
+
+
 def test_no_time_passes_without_speed():
     with pytest.raises(ValueError, match="speed=0 must be a positive number"):
         ODEPath(MLPField(4), speed=0)
