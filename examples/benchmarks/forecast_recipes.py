@@ -16,6 +16,7 @@ ICU = Recipe(
     learning_rate=2e-3,
     observation_dropout=0.1,
 )
+ICU_HOURLY = ICU._replace(loss="mse", balance=None, n_epochs=6, learning_rate=3e-3)
 HOPPER_AHEAD = Recipe(
     latent_size=64,
     hidden_size=128,
@@ -108,6 +109,7 @@ SPIRALS = Recipe(
 
 # By how the names of protocols begin.
 RECIPES: dict[str, Recipe] = {
+    "icu-hourly": ICU_HOURLY,
     "icu": ICU,
     "hopper/extrapolation": HOPPER_AHEAD,
     "hopper/interpolation": HOPPER_BETWEEN,
