@@ -34,6 +34,7 @@ class Fading(nn.Module):
     Examples
     --------
     >>> import torch
+    >>> from latentode.nn import everywhere
     >>> rule, x = Fading(1), torch.ones(1, 3, 1)
     >>> known = rule.read(Context(torch.zeros(1, 3), x, x > 0, torch.tensor([3])))
     >>> ts = torch.tensor([[0.0, 100.0]])
@@ -122,6 +123,7 @@ class Interpolating(nn.Module):
     Examples
     --------
     >>> import torch
+    >>> from latentode.nn import everywhere
     >>> rule, x = Interpolating(1), torch.tensor([[[2.0], [4.0]]])
     >>> known = rule.read(Context(torch.tensor([[-1.0, 0.0]]), x, x > 0, torch.tensor([2])))
     >>> ts = torch.tensor([[-1.0, -0.5, -0.25]])
