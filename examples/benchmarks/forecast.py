@@ -67,8 +67,7 @@ def models_table(task: Task, part: Part, recipes: dict[str, Recipe], n_seeds: in
 
 def rule_row(task: Task, part: Part) -> tuple[str, ...]:
     """Give the best naive rule's row."""
-    name, val, test = best_rule(task)
-    p = test if part is task.test else val
+    name, val, p = best_rule(task, part)
     return (name, *map(five_digits, scores(task, part, p, val)), "")
 
 
@@ -82,7 +81,8 @@ def row_of(task: Task, part: Part, label: str, recipe: Recipe, n_seeds: int) -> 
     runs = []
     for seed in range(n_seeds):
         fitted = fit(task, recipe, seed=seed)
-        p, val = predict(fitted, part), predict(fitted, task.val)
+        val = predict(fitted, task.val)
+        p = val if part is task.val else predict(fitted, part)
         runs.append([*scores(task, part, p, val), fitted.seconds])
         print(
             f"{task.name} {label} seed {seed}: {' '.join(map(five_digits, runs[-1]))}", flush=True

@@ -5,7 +5,7 @@ forecaster does without knowing what it will be asked. The table gives the first
 task, relative to that of the first recipe, and the geometric mean of these ratios.
 
     python examples/benchmarks/forecast_defaults.py --steps 600
-    python examples/benchmarks/forecast_defaults.py --tasks liver/0 --recipes small corrections
+    python examples/benchmarks/forecast_defaults.py --tasks liver/0 --recipes small wide
 """
 
 import argparse
@@ -20,12 +20,12 @@ import torch
 # A script finds the files beside it; one that is run from a test does not.
 sys.path.append(str(Path(__file__).parent))
 
-from forecast_arguments import task_parser, tasks_of
+from forecast_arguments import chosen, task_parser, tasks_of
 from forecast_distributions import first_measure
 from forecast_models import Recipe, fit, predict
 from forecast_protocols import Folders
 from forecast_tasks import Task
-from solver_tables import Table, markdown
+from solver_tables import Table, markdown, put_into_page
 
 TASKS = (
     "liver/0",
@@ -71,17 +71,27 @@ def main(quick: bool = False, arguments: Sequence[str] = ()) -> None:
     torch.set_num_threads(1)
     errors: dict[str, list[float]] = {label: [] for label in asked.recipes}
     names = []
-    for name, task in tasks_of(asked.tasks, Folders(asked.data, asked.cache)):
+    for name, task in tasks_of(chosen(asked.tasks), Folders(asked.data, asked.cache)):
         names.append(name)
         for label in asked.recipes:
             errors[label].append(error_of(task, RECIPES[label], asked.steps, asked.seed))
             print(f"{name}, {label}: {errors[label][-1]:.5g}", flush=True)
-    first = errors[asked.recipes[0]]
+    if not names:
+        return
+    text = markdown(ratios_table(names, errors))
+    print(f"\n{text}", flush=True)
+    if asked.markdown is not None:
+        put_into_page(asked.markdown, "defaults of the forecaster", text)
+
+
+def ratios_table(names: Sequence[str], errors: dict[str, list[float]]) -> Table:
+    """Give each recipe a row: its error on every task, as a multiple of the first recipe's."""
+    first = next(iter(errors.values()))
     rows = []
     for label, values in errors.items():
         ratios = [value / reference for value, reference in zip(values, first, strict=True)]
         rows.append((label, *(f"{ratio:.3f}" for ratio in (*ratios, geometric_mean(ratios)))))
-    print("\n" + markdown(Table(("", *names, "geometric mean"), rows)))
+    return Table(("", *names, "geometric mean"), rows)
 
 
 def error_of(task: Task, recipe: Recipe, n_steps: int, seed: int) -> float:

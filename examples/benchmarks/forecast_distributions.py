@@ -17,11 +17,11 @@ class Gaussian(NamedTuple):
     std: Array
 
 
-def best_rule(task: Task) -> tuple[str, Gaussian, Gaussian]:
+def best_rule(task: Task, part: Part) -> tuple[str, Gaussian, Gaussian]:
     """Give the naive rule with the least first measure on validation, and what it forecasts.
 
     Its standard deviation is that of its errors on validation, one for each variable. The
-    forecasts are those of the validation part and of the test part.
+    forecasts are those of the validation part and of the part asked.
     """
     fitted = {name: fit(task) for name, fit in rules_for(task).items()}
     forecasts = {name: predict(task.val) for name, predict in fitted.items()}
@@ -30,11 +30,10 @@ def best_rule(task: Task) -> tuple[str, Gaussian, Gaussian]:
     errors = forecasts[name] - values_of(task.val.asked, task.features)
     pooled = np.nanmean(np.square(errors))
     std = np.maximum(np.sqrt(column_means(np.square(errors), otherwise=pooled)), 1e-6)
-    val, test = (
-        Gaussian(mean, np.broadcast_to(std, mean.shape))
-        for mean in (forecasts[name], fitted[name](task.test))
+    asked = forecasts[name] if part is task.val else fitted[name](part)
+    return name, *(
+        Gaussian(mean, np.broadcast_to(std, mean.shape)) for mean in (forecasts[name], asked)
     )
-    return name, val, test
 
 
 def first_measure(task: Task, forecast: Array) -> float:

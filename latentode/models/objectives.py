@@ -117,7 +117,7 @@ class ELBO:
         self, model: "LatentModel", batch: Batch, *, progress: float
     ) -> tuple[Losses, Draw]:
         """Give the losses."""
-        q, z0, zs, log_p, weights = _sampled(model, batch, self.n_samples)
+        q, z0, zs, _, log_p, weights = _sampled(model, batch, self.n_samples)
         fit = -(weights * log_p).sum() / _total(weights) / self.n_samples
         kl = _per_series(kl_divergence(q, _prior(q)), batch).sum() / _total(weights)
         weight = self.kl_weight * min(1.0, progress / max(self.warmup, 1e-9))
@@ -147,8 +147,7 @@ class IWAE:
         self, model: "LatentModel", batch: Batch, *, progress: float
     ) -> tuple[Losses, Draw]:
         """Give the losses."""
-        q, z0, zs, log_p, weights = _sampled(model, batch, self.n_samples)
-        where = model.values_asked(batch)[0]
+        q, z0, zs, where, log_p, weights = _sampled(model, batch, self.n_samples)
         likelihood = where.per_series(weights * log_p, len(batch.t))
         prior, posterior = (
             torch.stack([_per_series(p.log_prob(z), batch) for z in z0]) for p in (_prior(q), q)
@@ -217,10 +216,22 @@ def around(p: Distribution) -> Distribution:
     raise ValueError(f"{type(p).__name__} has no location apart: train it with loss=nll.")
 
 
-def _sampled(
-    model: "LatentModel", batch: Batch, n_samples: int
-) -> tuple[Normal, Tensor, Tensor, Tensor, Tensor]:
-    """Give q, states z0 (S, B, ...) and zs (S, B, P, L), log p(x) for each draw, and weights."""
+class _Sampled(NamedTuple):
+    """Draws of q, and how well they tell the values asked.
+
+    States z0 (S, B, ...) and zs (S, B, P, L); where the values are, log p(x) of them for each
+    draw, and their weights.
+    """
+
+    q: Normal
+    z0: Tensor
+    zs: Tensor
+    where: Where
+    log_p: Tensor
+    weights: Tensor
+
+
+def _sampled(model: "LatentModel", batch: Batch, n_samples: int) -> _Sampled:
     context, again = batch.context, batch.repeated(n_samples)
     q = model.encode(context)
     z0 = q.rsample((n_samples,))
@@ -229,7 +240,7 @@ def _sampled(
     known = model.decoder.read(context)
     x = where.pick(batch.targets)
     log_p = [model.decoder(z, batch.ts, known, where).log_prob(x) for z in zs]
-    return q, z0, zs, torch.stack(log_p), weights
+    return _Sampled(q, z0, zs, where, torch.stack(log_p), weights)
 
 
 def _prior(q: Normal) -> Normal:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.distributions import Distribution
 
 from latentode.data import Batch, RowRange, ScaledPanel, gather_context, in_float64
 from latentode.models.latent_model import LatentModel
@@ -108,16 +109,19 @@ def _moments(module: LatentModel, batch: Batch, n_draws: int) -> tuple[np.ndarra
     and come in pairs of opposite ones.
     """
     context = batch.context
-    q = module.encode(context)
-    p = module.decode(module.carry(q.mean, context, batch.ts), batch.ts, context)
+    q, known = module.encode(context), module.decoder.read(context)
+
+    def forecast(z0: Tensor) -> Distribution:
+        p: Distribution = module.decoder(module.carry(z0, context, batch.ts), batch.ts, known)
+        return p
+
+    p = forecast(q.mean)
     mean, variance = p.mean, p.variance
     if n_draws:
         shape = n_draws // 2, q.mean.shape[-1]
         draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.mean)
         states = [q.mean + q.stddev * e for e in torch.cat([draws, -draws])]
-        paths = [
-            module.decode(module.carry(z0, context, batch.ts), batch.ts, context) for z0 in states
-        ]
+        paths = [forecast(z0) for z0 in states]
         means = torch.stack([path.mean for path in paths])
         variance = torch.stack([path.variance for path in paths]).mean(dim=0)
         variance = variance + (means - mean).square().mean(dim=0)

@@ -16,7 +16,10 @@ _LARGEST = 9.0
 # Numbers of each variable that the regressions of the others read, and how strong they are beside
 # its own: the weaker, the more a ridge penalises them.
 _N_SHARED, _SHARED_SCALE = 7, 0.1
-_N_OWN = N_NUMBERS + 3 * len(_KNOTS) + 4 * len(_FEW_KNOTS) + 3 * len(_RATES) + 22
+# Numbers of a variable that its own regression reads: see `own_numbers`.
+_N_BENT = 3 * len(_KNOTS) + 4 * len(_FEW_KNOTS) + len(_TRUST_KNOTS)
+_N_FADED, _N_PRODUCTS = 3 * len(_RATES), 18
+_N_OWN = N_NUMBERS + _N_BENT + _N_FADED + _N_PRODUCTS
 
 
 class Corrections(nn.Module):

@@ -16,7 +16,7 @@ def task():
 
 
 def test_the_best_rule_is_that_of_validation_and_has_the_deviation_of_its_errors(task):
-    name, val, test = best_rule(task)
+    name, val, test = best_rule(task, task.test)
     errors = val.mean - values_of(task.val.asked, task.features)
     np.testing.assert_allclose(val.std[0], np.sqrt(np.nanmean(np.square(errors), axis=0)))
     least = min(first_measure(task, fit(task)(task.val)) for fit in rules_for(task).values())
