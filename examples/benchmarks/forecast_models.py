@@ -73,8 +73,10 @@ class Recipe(NamedTuple):
         Widths of the latent state, and of the reader.
     reader, anchor, n_frequencies, n_heads, n_hidden, summaries, dropout
         Of the encoder; the dropout also of the decoder.
-    field, field_size, speed
+    field, field_size
         Of the vector field; "euler" and "gru" steps take its place without an ODE.
+    speed : float
+        Latent time that passes in a unit of time.
     head, rule, head_size, n_attention, likelihood
         Of the decoder.
     corrections : bool

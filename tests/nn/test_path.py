@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from latentode.nn import EulerStep, GRUStep, MLPField, ODEPath
+from latentode.nn import EulerStep, GRUStep, MLPField, ODEPath, OscillatorField
 from latentode.nn.path import far_time, segment_path
 from latentode.solvers import odeint
 
@@ -57,6 +57,21 @@ def test_the_path_is_the_solution_in_both_directions_and_any_order():
             times = torch.stack([t0[i], ts[i, j]])
             exact = odeint(path.field, z0[i : i + 1], times, rtol=1e-6, atol=1e-6)
             torch.testing.assert_close(states[i, j], exact.ys[0, 1], rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_turning_frame_changes_no_path():
+    field = OscillatorField(4, 8, max_frequency=1.0).double()
+    torch.nn.init.normal_(field.outer.weight, std=0.3)
+    turned, plain = (
+        ODEPath(f, speed=2, method="dop853", rtol=1e-8, atol=1e-8) for f in (field, field.forward)
+    )
+    z0, t0 = torch.randn(4, 4).double(), torch.tensor([0.0, -1.0, 0.5, 0.0]).double()
+    ts = t0[:, None] + torch.empty(4, 6).double().uniform_(-1, 4)
+    states = turned(z0, t0, ts)
+    torch.testing.assert_close(states, plain(z0, t0, ts), rtol=0, atol=1e-5)
+    alone = [turned(z0[i : i + 1], t0[i : i + 1], ts[i : i + 1, 3:4])[0, 0] for i in range(4)]
+    torch.testing.assert_close(torch.stack(alone), states[:, 3], rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
