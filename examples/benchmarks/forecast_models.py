@@ -25,7 +25,7 @@ from latentode.models import (
     LatentModel,
     Penalty,
     fit_corrections,
-    forecast_moments,
+    forecast,
     own_torch_state,
     train,
 )
@@ -274,5 +274,5 @@ def predict(fitted: Fitted, part: Part) -> Gaussian:
     end = panel.times[panel.offsets[1:] - 1]
     since = difference(part.asked["time"].to_numpy(), end[series]) / data.scaler.time_unit
     scaled = scale_panel(panel, data.scaler)
-    mean, std = forecast_moments(model, scaled, series, since, max_rows=1000, n_draws=0)
-    return Gaussian(data.scaler.unscale(mean), data.scaler.std * std)
+    told = forecast(model, scaled, series, since, max_rows=1000)
+    return Gaussian(data.scaler.unscale(told.mean), data.scaler.std * told.std)

@@ -13,6 +13,7 @@ from latentode.data.batch import (
 from latentode.data.columns import Schema
 from latentode.data.errors import FrameError, LatentODEWarning
 from latentode.data.frame import infer_schema
+from latentode.data.merge import keep_where, merge_panels
 from latentode.data.panel import (
     Panel,
     check_time_span,
@@ -31,7 +32,8 @@ from latentode.data.regimes import (
     Stretch,
 )
 from latentode.data.scaling import ScaledPanel, Scaler, difference, scale_panel
-from latentode.data.split import first_rows, rows_before, time_holdout
+from latentode.data.split import first_rows, read_time, rows_before, time_holdout
+from latentode.data.times import times_as_column
 
 __all__ = [
     "REGIMES",
@@ -60,12 +62,16 @@ __all__ = [
     "in_float64",
     "infer_schema",
     "keep_rows",
+    "keep_where",
+    "merge_panels",
     "query_at",
     "query_horizon",
     "question_batches",
+    "read_time",
     "rows_before",
     "scale_panel",
     "select_series",
     "time_holdout",
+    "times_as_column",
     "to_panel",
 ]

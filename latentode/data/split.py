@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from latentode.data.columns import Schema
 from latentode.data.errors import Place
 from latentode.data.panel import Panel
+from latentode.data.query import query_at
 from latentode.data.scaling import difference
 from latentode.data.times import Times, convert_times, read_times
+from latentode.data.values import ONE_SERIES
 
 _CUT = Place("cut", pd.RangeIndex(1), None, "cut", None, "")
 
@@ -43,6 +46,11 @@ def first_rows(panel: Panel, n_rows: np.ndarray) -> Panel:
 def read_cut(cut: object) -> Times:
     """Read the time of a cut; raise `FrameError` if it is none."""
     return read_times(pd.Series([cut]), _CUT)
+
+
+def read_time(time: object, schema: Schema) -> float:
+    """Read one time, text included, in the unit of a schema; raise `FrameError` if it is none."""
+    return query_at([time], schema, [ONE_SERIES]).times[0]
 
 
 def rows_before(panel: Panel, cut: object) -> np.ndarray:

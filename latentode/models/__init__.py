@@ -11,7 +11,7 @@ from latentode.models.penalties import (
     Penalty,
     ShiftConsistency,
 )
-from latentode.models.prediction import forecast_moments
+from latentode.models.prediction import Told, forecast, latent_path, sample, unscaled
 from latentode.models.regression import fit_corrections
 from latentode.models.rnn import RNN
 from latentode.models.training import own_torch_state, train
@@ -30,8 +30,12 @@ __all__ = [
     "Penalty",
     "SeriesDataModule",
     "ShiftConsistency",
+    "Told",
     "fit_corrections",
-    "forecast_moments",
+    "forecast",
+    "latent_path",
     "own_torch_state",
+    "sample",
     "train",
+    "unscaled",
 ]

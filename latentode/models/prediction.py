@@ -1,30 +1,67 @@
 """Forecasts of many series at once, in memory in proportion to what is asked."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution
 
-from latentode.data import Batch, RowRange, ScaledPanel, gather_context, in_float64
+from latentode.data import Batch, ScaledPanel, Scaler
 from latentode.models.latent_model import LatentModel
+from latentode.models.pairs import batches_of_pairs
+from latentode.nn import Mixture
 
-# Series, and pairs of a series and a time, that are forecast at a time at most.
-_MOST_SERIES, _MOST_PAIRS = 1024, 50_000
+
+class Told(NamedTuple):
+    """What a model says of P pairs of a series and a time, in its units.
+
+    Attributes
+    ----------
+    mean, std : ndarray of shape (P, D)
+        Mean and standard deviation.
+    quantiles : ndarray of shape (P, D, K)
+        Quantiles of the levels asked.
+    cdf, log_density : ndarray of shape (P, D)
+        Probability of at most the value that came, and logarithm of the density there; NaN where
+        none came.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    quantiles: np.ndarray
+    cdf: np.ndarray
+    log_density: np.ndarray
+
+
+def unscaled(told: Told, scaler: Scaler) -> Told:
+    """Give forecasts in the units of the frame; a constant target is that constant."""
+    std = scaler.std
+    with np.errstate(divide="ignore"):
+        log_density = told.log_density - np.log(std)
+    return Told(
+        scaler.unscale(told.mean),
+        std * told.std,
+        scaler.mean[:, None] + std[:, None] * told.quantiles,
+        np.where(std > 0, told.cdf, np.nan),
+        np.where(std > 0, log_density, np.nan),
+    )
 
 
 @torch.no_grad()
-def forecast_moments(
+def forecast(
     module: LatentModel,
     scaled: ScaledPanel,
     series: np.ndarray,
     since: np.ndarray,
     *,
     max_rows: int,
-    n_draws: int,
-) -> tuple[np.ndarray, np.ndarray]:
+    n_draws: int = 0,
+    levels: np.ndarray | None = None,
+    truth: np.ndarray | None = None,
+) -> Told:
     """Give the forecasts of P pairs of a series and a time, in the model's units.
 
     Parameters
@@ -39,71 +76,123 @@ def forecast_moments(
         Time of each pair since the last row of its series.
     max_rows : int
         Rows of a series that are read at most, the latest ones.
+    n_draws : int, default=0
+        Draws of the latent state, each of which gives a part of the distribution, but not the
+        mean; with 0, the distribution is that for the mean of the state.
+    levels : ndarray of shape (K,) or (P, D, K), optional
+        Probabilities of the quantiles.
+    truth : ndarray of shape (P, D), optional
+        Values that came, NaN where none did.
+
+    Returns
+    -------
+    Told
+        The forecasts.
+    """
+    module = in_double(module)
+    n, d = len(series), scaled.n_features
+    levels = np.zeros(0) if levels is None else levels
+    told = Told(
+        np.empty((n, d)),
+        np.empty((n, d)),
+        np.empty((n, d, levels.shape[-1])),
+        np.full((n, d), np.nan),
+        np.full((n, d), np.nan),
+    )
+    for some in batches_of_pairs(scaled, series, since, max_rows=max_rows):
+        mean, mixture = _predicted(module, some.batch, n_draws)
+        told.mean[some.pairs] = some.of_pairs(mean)
+        told.std[some.pairs] = some.of_pairs(mixture.variance).sqrt()
+        if levels.size:
+            own = levels if levels.ndim == 1 else some.padded(levels)
+            quantiles = mixture.quantile(torch.as_tensor(own))
+            told.quantiles[some.pairs] = some.of_pairs(quantiles)
+        if truth is not None:
+            came = torch.as_tensor(some.padded(truth))
+            told.cdf[some.pairs] = some.of_pairs(mixture.cdf(came))
+            told.log_density[some.pairs] = some.of_pairs(mixture.log_prob(came))
+    return told
+
+
+@torch.no_grad()
+def sample(
+    module: LatentModel,
+    scaled: ScaledPanel,
+    series: np.ndarray,
+    since: np.ndarray,
+    *,
+    max_rows: int,
+    generators: Sequence[np.random.Generator],
+    n_draws: int,
+) -> np.ndarray:
+    """Draw values of P pairs of a series and a time, in the model's units.
+
+    A draw is one latent path for each series, and noise of its own for each value.
+
+    Parameters
+    ----------
+    module : LatentModel
+        A trained model; it is not changed.
+    scaled : ScaledPanel
+        What was observed of S series.
+    series : ndarray of shape (P,)
+        Position of each pair's series.
+    since : ndarray of shape (P,)
+        Time of each pair since the last row of its series.
+    max_rows : int
+        Rows of a series that are read at most, the latest ones.
+    generators : sequence of Generator
+        One for each series, so that its draws do not depend on what else is asked.
     n_draws : int
-        Draws of the latent state behind the standard deviation; with 0, it is that of an
-        observation for a known state.
+        Number of draws N.
 
     Returns
     -------
-    mean, std : ndarray of shape (P, D)
-        Mean and standard deviation of every target.
+    ndarray of shape (N, P, D)
+        The values.
     """
-    # In float64, a forecast does not feel the rounding that its batch mates bring along.
-    module = copy.deepcopy(module).double()
-    mean = np.empty((len(series), scaled.n_features))
-    std = np.empty_like(mean)
-    for pairs in _batches_of_pairs(series):
-        chosen, row = np.unique(series[pairs], return_inverse=True)
-        place, ts = _pad_times(row, since[pairs], len(chosen))
-        end = scaled.offsets[torch.tensor(chosen) + 1]
-        first = torch.maximum(scaled.offsets[torch.tensor(chosen)], end - max_rows)
-        batch = in_float64(gather_context(scaled, RowRange(first, end), ts))
-        batch_mean, batch_std = _moments(module, batch, n_draws)
-        mean[pairs], std[pairs] = batch_mean[row, place], batch_std[row, place]
-    return mean, std
+    module = in_double(module)
+    drawn = np.empty((n_draws, len(series), scaled.n_features))
+    e = np.stack([g.standard_normal((n_draws, module.encoder.latent_size)) for g in generators])
+    for some in batches_of_pairs(scaled, series, since, max_rows=max_rows):
+        context = some.batch.context
+        q, known = module.encode(context), module.decoder.read(context)
+        level = some.drawn([generators[i] for i in some.series], n_draws, scaled.n_features)
+        for i in range(n_draws):
+            # The same for the states of all rows of a series, where there is one at each.
+            draw = torch.tensor(e[some.series, i])
+            z0 = q.mean + q.stddev * (draw if q.mean.dim() == 2 else draw[:, None])
+            p = module.decoder(module.carry(z0, context, some.batch.ts), some.batch.ts, known)
+            drawn[i, some.pairs] = some.of_pairs(p.icdf(torch.tensor(level[i])))
+    return drawn
 
 
-def _batches_of_pairs(series: np.ndarray) -> Iterator[np.ndarray]:
-    """Split pairs of a series and a time into batches in which no series has far more than others.
-
-    A batch is padded to the most times of a series, so series with about as many go together.
-    """
-    counts = np.bincount(series)
-    size = counts[series]
-    order = np.lexsort((np.arange(len(series)), series, -size))
-    start = 0
-    while start < len(order):
-        widest = size[order[start]]
-        n_series = int(min(_MOST_SERIES, max(_MOST_PAIRS // widest, 1)))
-        own = series[order[start : start + n_series * widest]]
-        number = np.cumsum(np.diff(own, prepend=own[0]) != 0)
-        n_pairs = int(np.searchsorted(number, n_series))
-        for part in range(start, start + n_pairs, _MOST_PAIRS):
-            yield order[part : min(part + _MOST_PAIRS, start + n_pairs)]
-        start += n_pairs
-
-
-def _pad_times(series: np.ndarray, since: np.ndarray, n_series: int) -> tuple[np.ndarray, Tensor]:
-    """Put the times asked of each series in a row of their own.
-
-    Returns
-    -------
-    place : ndarray of shape (P,)
-        Where in the row of its series each time went.
-    ts : Tensor of shape (S, most times of a series)
-        The times, 0 behind the last of a row.
-    """
-    counts = np.bincount(series, minlength=n_series)
-    order = np.argsort(series, kind="stable")
-    place = np.empty(len(series), dtype=np.int64)
-    place[order] = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
-    ts = np.zeros((n_series, counts.max()))
-    ts[series, place] = since
-    return place, torch.tensor(ts)
+@torch.no_grad()
+def latent_path(
+    module: LatentModel,
+    scaled: ScaledPanel,
+    series: np.ndarray,
+    since: np.ndarray,
+    *,
+    max_rows: int,
+) -> np.ndarray:
+    """Give the latent states (P, L) on the path that starts at the mean of q; see `forecast`."""
+    module = in_double(module)
+    zs = np.empty((len(series), module.encoder.latent_size))
+    for some in batches_of_pairs(scaled, series, since, max_rows=max_rows):
+        context = some.batch.context
+        states = module.carry(module.encode(context).mean, context, some.batch.ts)
+        zs[some.pairs] = some.of_pairs(states)
+    return zs
 
 
-def _moments(module: LatentModel, batch: Batch, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the mean and the standard deviation (B, P, D) of a forecast.
+def in_double(module: LatentModel) -> LatentModel:
+    """Copy a module to float64: a forecast does not feel the rounding that batch mates bring."""
+    return copy.deepcopy(module).double()
+
+
+def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor, Mixture]:
+    """Give the mean (B, P, D) of a forecast, and its distribution.
 
     The draws are the same for every series, so that no forecast depends on what else is asked,
     and come in pairs of opposite ones.
@@ -111,18 +200,14 @@ def _moments(module: LatentModel, batch: Batch, n_draws: int) -> tuple[np.ndarra
     context = batch.context
     q, known = module.encode(context), module.decoder.read(context)
 
-    def forecast(z0: Tensor) -> Distribution:
+    def told(z0: Tensor) -> Distribution:
         p: Distribution = module.decoder(module.carry(z0, context, batch.ts), batch.ts, known)
         return p
 
-    p = forecast(q.mean)
-    mean, variance = p.mean, p.variance
-    if n_draws:
-        shape = n_draws // 2, q.mean.shape[-1]
-        draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.mean)
-        states = [q.mean + q.stddev * e for e in torch.cat([draws, -draws])]
-        paths = [forecast(z0) for z0 in states]
-        means = torch.stack([path.mean for path in paths])
-        variance = torch.stack([path.variance for path in paths]).mean(dim=0)
-        variance = variance + (means - mean).square().mean(dim=0)
-    return mean.numpy(), variance.sqrt().numpy()
+    center = told(q.mean)
+    if not n_draws:
+        return center.mean, Mixture([center])
+    shape = n_draws // 2, q.mean.shape[-1]
+    draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.mean)
+    states = [q.mean + q.stddev * e for e in torch.cat([draws, -draws])]
+    return center.mean, Mixture([told(z0) for z0 in states])

@@ -4,6 +4,7 @@ from latentode.nn.context import Context
 from latentode.nn.decoder import Decoder
 from latentode.nn.encoder import Encoder
 from latentode.nn.likelihood import Gaussian, QuantileDistribution, Quantiles, StudentTNoise
+from latentode.nn.mixture import Mixture
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
 from latentode.nn.rules import Fading, Interpolating
@@ -25,6 +26,7 @@ __all__ = [
     "Gaussian",
     "Interpolating",
     "MLPField",
+    "Mixture",
     "ODEPath",
     "ODERNNReader",
     "OscillatorField",

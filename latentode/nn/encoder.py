@@ -99,6 +99,7 @@ class Encoder(nn.Module):
         check_whole("n_hidden", n_hidden, least=0)
         check_part("dropout", dropout)
         self.anchor = anchor
+        self.latent_size = latent_size
         self.reader = _reader(reader, n_features, hidden_size)
         size = self.reader.size
         self.pool = AttentionPool(size, n_heads) if n_heads else None

@@ -4,9 +4,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal, StudentT, constraints
+from torch.distributions import Distribution, Normal, constraints
 from torch.nn.functional import softplus
 
+from latentode.nn.student import Student
 from latentode.solvers.checks import check_choice
 
 # Least scale, in scaled units: data are never known better.
@@ -89,10 +90,10 @@ class StudentTNoise(nn.Module):
         self.raw_df = nn.Parameter(torch.full((n_features,), 2.0))
         self.n_parameters = _n_parameters(noise)
 
-    def forward(self, raw: Tensor, variable: Tensor, noise: Tensor | None = None) -> StudentT:
+    def forward(self, raw: Tensor, variable: Tensor, noise: Tensor | None = None) -> Student:
         """Give p(x); its variance is finite."""
         df = 2.1 + softplus(self.raw_df[variable])
-        return StudentT(
+        return Student(
             df.expand(raw.shape[:-1]),
             raw[..., 0],
             _scale(raw, self.log_scale[variable], noise),

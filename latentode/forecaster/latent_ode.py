@@ -1,37 +1,25 @@
-"""The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
+"""The forecaster of the latent ODE: ``fit(df)`` and ``predict(times)``."""
 
 import math
-import warnings
 from collections.abc import Hashable, Sequence
-from statistics import NormalDist
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_random_state
 
-from latentode.data import (
-    LatentODEWarning,
-    Panel,
-    Query,
-    Schema,
-    difference,
-    drop_empty_rows,
-    query_at,
-    query_horizon,
-    scale_panel,
-    select_series,
-    to_panel,
-)
+from latentode.data import scale_panel
+from latentode.forecaster.base import Forecaster, columns_of
+from latentode.forecaster.question import Question
 from latentode.models import (
     ELBO,
     LatentODE,
     SeriesDataModule,
-    forecast_moments,
+    Told,
+    forecast,
     own_torch_state,
     train,
+    unscaled,
 )
 from latentode.nn import Decoder, Encoder
 from latentode.solvers import ADJOINTS, METHODS, MLP
@@ -45,8 +33,6 @@ from latentode.solvers.checks import (
 
 # Draws of the latent state behind the spread of a forecast.
 _N_DRAWS = 16
-# Median spans of the training series beyond which a forecast comes with a warning.
-_FAR = 10
 # Training steps that the default number of epochs amounts to, and how few and many epochs these
 # may be; and the share of them that follows, on all rows, after early stopping.
 _N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1000, 10, 100
@@ -55,15 +41,7 @@ _REFIT_SHARE = 0.6
 _AVERAGING = 0.99
 
 
-class Forecast(NamedTuple):
-    """Mean and standard deviation at every pair asked, each (P, D), in the targets' own units."""
-
-    query: Query
-    mean: np.ndarray
-    std: np.ndarray
-
-
-class LatentODEForecaster(BaseEstimator):
+class LatentODEForecaster(Forecaster):
     """Forecast irregular time series at any times, with a latent ODE.
 
     The frame holds one row for each moment of a series, at any spacing, with NaN for a variable
@@ -200,7 +178,7 @@ class LatentODEForecaster(BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, df: pd.DataFrame, y: None = None) -> Self:
+    def fit(self, df: object, y: None = None) -> Self:
         """Learn from every series of a frame.
 
         Parameters
@@ -234,11 +212,12 @@ class LatentODEForecaster(BaseEstimator):
         self.scaler_ = data.scaler
         self.context_ = data.panel
         self.history_ = history
-        self.feature_names_in_ = np.array(_columns(data.schema), dtype=object)
+        self.calibration_ = None
+        self.feature_names_in_ = np.array(columns_of(data.schema), dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         return self
 
-    def _data(self, df: pd.DataFrame, seed: int) -> SeriesDataModule:
+    def _data(self, df: object, seed: int) -> SeriesDataModule:
         return SeriesDataModule(
             df,
             id_col=self.id_col,
@@ -276,103 +255,6 @@ class LatentODEForecaster(BaseEstimator):
         )
         return pd.DataFrame(history).assign(stage=stage)
 
-    def predict(
-        self,
-        at: object = None,
-        *,
-        horizon: object = None,
-        step: object = None,
-        context: pd.DataFrame | None = None,
-    ) -> pd.DataFrame:
-        """Give the expected values at any times: after what was observed, within, or before.
-
-        Parameters
-        ----------
-        at : time, sequence of times, or DataFrame
-            One time or several, for every series; or a frame with the columns of series and time,
-            for exactly its rows.
-        horizon, step : Timedelta, str or number, optional
-            Instead of ``at``: times each ``step`` after a series' last observation, up to and
-            including ``horizon``; without ``step``, the horizon alone.
-        context : DataFrame, optional
-            What was observed of other series, or of the same ones instead of what ``fit`` saw.
-            Forecasts start from these rows, without a new fit.
-
-        Returns
-        -------
-        DataFrame
-            Columns of series, time and targets. The rows of a frame come back in their order and
-            with their index.
-
-        Raises
-        ------
-        FrameError
-            If the frames do not keep the contract, or a series is not known.
-        NotFittedError
-            Before ``fit``.
-
-        Warns
-        -----
-        LatentODEWarning
-            If a time is so far from what was observed that its forecast is little but the mean.
-        """
-        forecast = self._forecast(at, horizon, step, context, n_draws=0)
-        return _beside(forecast.query, forecast.mean, self.schema_.target_cols)
-
-    def predict_quantiles(
-        self,
-        at: object = None,
-        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
-        *,
-        horizon: object = None,
-        step: object = None,
-        context: pd.DataFrame | None = None,
-    ) -> pd.DataFrame:
-        """Give quantiles of the forecast; see `predict` for the other parameters.
-
-        Each is that of a normal distribution, whose variance is that of an observation for a
-        known latent state plus that of the state itself.
-
-        Parameters
-        ----------
-        at : time, sequence of times, or DataFrame
-            As in `predict`.
-        quantiles : sequence of float, default=(0.1, 0.5, 0.9)
-            Probabilities, each above 0 and below 1.
-        horizon, step : Timedelta, str or number, optional
-            As in `predict`.
-        context : DataFrame, optional
-            As in `predict`.
-
-        Returns
-        -------
-        DataFrame
-            Columns of series and time, and one for each target and quantile: ``y_q0.1``.
-
-        Raises
-        ------
-        FrameError
-            As in `predict`.
-        ValueError
-            If a quantile is not a probability.
-        """
-        levels = _levels(quantiles)
-        forecast = self._forecast(at, horizon, step, context, n_draws=_N_DRAWS)
-        normal = NormalDist()
-        values = [forecast.mean + normal.inv_cdf(level) * forecast.std for level in levels]
-        names = [f"{name}_q{level}" for name in self.schema_.target_cols for level in levels]
-        stacked = np.stack(values, axis=2).reshape(len(forecast.mean), -1)
-        return _beside(forecast.query, stacked, names)
-
-    def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that the input is a frame with missing values, and needs no y."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.string = True
-        tags.input_tags.allow_nan = True
-        tags.target_tags.required = False
-        return tags
-
     def _build(self, n_features: int) -> LatentODE:
         is_elbo = self.objective == "elbo"
         kl_weight = self.kl_weight if self.kl_weight is not None else (1.0 if is_elbo else 0.01)
@@ -399,34 +281,26 @@ class LatentODEForecaster(BaseEstimator):
             adjoint=self.adjoint,
         ).float()  # whatever torch's default is
 
-    def _forecast(
+    def _tell(
         self,
-        at: object,
-        horizon: object,
-        step: object,
-        context: pd.DataFrame | None,
+        question: Question,
         *,
-        n_draws: int,
-    ) -> Forecast:
-        check_is_fitted(self)
-        panel = self.context_ if context is None else to_panel(context, self.schema_)
-        observed = drop_empty_rows(panel)
-        query = _ask(at, horizon, step, panel, observed)
-        chosen, asked_of = select_series(observed, query.ids), select_series(panel, query.ids)
-        starts = _last_times(asked_of, chosen)
-        since = difference(query.times, starts[query.series]) / self.scaler_.time_unit
-        _warn_of_far_times(since, query)
-        scaled = scale_panel(chosen, self.scaler_)
-        mean, std = forecast_moments(
+        levels: np.ndarray | None = None,
+        truth: np.ndarray | None = None,
+        with_spread: bool = True,
+    ) -> Told:
+        """Give the forecasts of P pairs, in the units of the frame."""
+        told = forecast(
             self.module_,
-            scaled,
-            query.series,
-            since,
+            scale_panel(question.known, self.scaler_),
+            question.query.series,
+            question.since / self.scaler_.time_unit,
             max_rows=int(self.max_rows),
-            n_draws=n_draws,
+            n_draws=_N_DRAWS if with_spread else 0,
+            levels=levels,
+            truth=None if truth is None else self.scaler_.scale(truth),
         )
-        # A constant target has no scale: its forecast is that constant.
-        return Forecast(query, self.scaler_.unscale(mean), self.scaler_.std * std)
+        return unscaled(told, self.scaler_)
 
 
 def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -436,68 +310,8 @@ def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _warn_of_far_times(since: np.ndarray, query: Query) -> None:
-    far = np.abs(since) > _FAR
-    if not far.any():
-        return
-    first = query.ids[query.series[far][0]]
-    warnings.warn(
-        f"{int(far.sum())} of the {len(far)} times asked lie more than {_FAR} times the span of a "
-        f"typical series away from what was observed, first of series {first}: forecasts there "
-        "say little more than the mean.",
-        LatentODEWarning,
-        stacklevel=4,
-    )
-
-
 def _n_epochs(n_batches: int) -> int:
     return min(max(math.ceil(_N_STEPS / n_batches), _FEWEST_EPOCHS), _MOST_EPOCHS)
-
-
-def _columns(schema: Schema) -> list[Hashable]:
-    keys = [schema.time_col] if schema.id_col is None else [schema.id_col, schema.time_col]
-    return [*keys, *schema.target_cols]
-
-
-def _ask(at: object, horizon: object, step: object, panel: Panel, observed: Panel) -> Query:
-    if (at is None) == (horizon is None):
-        raise ValueError("give either times, predict(at), or predict(horizon=...).")
-    if at is not None:
-        if step is not None:
-            raise ValueError("step goes with horizon, not with times.")
-        return query_at(at, panel.schema, panel.ids)
-    last_times = dict(zip(panel.ids, _last_times(panel, observed).tolist(), strict=True))
-    return query_horizon(horizon, step, last_times, panel.schema)
-
-
-def _last_times(panel: Panel, observed: Panel) -> np.ndarray:
-    """Give the last time (S,) at which something of a series was observed, or its last row."""
-    return np.where(np.diff(observed.offsets) > 0, _ends(observed), _ends(panel))
-
-
-def _ends(panel: Panel) -> np.ndarray:
-    last = np.maximum(panel.offsets[1:] - 1, 0)
-    return panel.times[last] if len(panel.times) else np.zeros(len(last), panel.times.dtype)
-
-
-def _beside(query: Query, values: np.ndarray, names: Sequence[Hashable]) -> pd.DataFrame:
-    """Put the columns of a forecast beside those that were asked."""
-    forecast = pd.DataFrame(values, index=query.frame.index, columns=list(names))
-    return pd.concat([query.frame, forecast], axis=1)
-
-
-def _levels(quantiles: Sequence[float]) -> list[float]:
-    if isinstance(quantiles, int | float):
-        raise TypeError(f"quantiles must be a list of numbers: [{quantiles}].")
-    levels = [float(level) for level in quantiles]
-    if not levels:
-        raise ValueError("quantiles is empty: give at least one.")
-    for level in levels:
-        if not 0 < level < 1:
-            raise ValueError(f"quantile {level} must be above 0 and below 1.")
-        if levels.count(level) > 1:
-            raise ValueError(f"quantile {level} is asked more than once.")
-    return levels
 
 
 def _check_numbers(forecaster: LatentODEForecaster) -> None:

@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 
 from latentode import FrameError, LatentODEForecaster, LatentODEWarning
-from latentode.forecaster import _n_epochs
+from latentode.forecaster.latent_ode import _n_epochs
 
 SMALL = {"max_epochs": 4, "latent_size": 4, "hidden_size": 8, "verbose": 0, "random_state": 0}
 
@@ -73,7 +73,8 @@ class TestWhatComesBack:
         for c in "ab":
             assert (out[f"{c}_q0.05"] < out[f"{c}_q0.5"]).all()
             assert (out[f"{c}_q0.5"] < out[f"{c}_q0.95"]).all()
-        np.testing.assert_allclose(out[["a_q0.5", "b_q0.5"]], fitted.predict(asked)[["a", "b"]])
+        mean = fitted.predict(asked)[["a", "b"]]
+        np.testing.assert_allclose(out[["a_q0.5", "b_q0.5"]], mean, atol=0.02)
 
     def test_a_quantile_is_a_probability(self, fitted, asked):
         with pytest.raises(ValueError, match=r"quantile 1\.5 must be above 0 and below 1"):
@@ -185,7 +186,8 @@ class TestContext:
     def test_a_series_with_one_observation_or_none(self, fitted):
         few = pd.DataFrame({"id": [1, 2], "time": [0.0, 0.0], "a": [0.5, None], "b": [None, None]})
         few = few.astype({"a": float, "b": float})
-        out = fitted.predict([1.0, 2.0], context=few)
+        with pytest.warns(LatentODEWarning, match="nothing was observed of 1 of the 2 series"):
+            out = fitted.predict([1.0, 2.0], context=few)
         assert np.isfinite(out[["a", "b"]]).all(axis=None)
 
 
@@ -208,7 +210,9 @@ class TestOddFrames:
     def test_a_series_that_was_never_observed(self, waves):
         ghost = pd.DataFrame({"id": [77, 77], "time": [0.0, 1.0]})
         model = LatentODEForecaster(**SMALL).fit(pd.concat([waves, ghost]))
-        assert np.isfinite(model.predict(pd.DataFrame({"id": [77], "time": [3.0]})).a).all()
+        with pytest.warns(LatentODEWarning, match="first of series 77"):
+            out = model.predict(pd.DataFrame({"id": [77], "time": [3.0]}))
+        assert np.isfinite(out.a).all()
 
     def test_seconds_since_1970(self, waves):
         df = waves.assign(time=1.7e9 + 5 * waves.time)

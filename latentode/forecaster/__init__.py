@@ -1,0 +1,6 @@
+"""The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
+
+from latentode.forecaster.base import Forecaster
+from latentode.forecaster.latent_ode import LatentODEForecaster
+
+__all__ = ["Forecaster", "LatentODEForecaster"]

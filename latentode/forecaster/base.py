@@ -1,0 +1,336 @@
+"""What every forecaster can do once it is fitted: answer for any series at any time."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from latentode.data import LatentODEWarning, Panel, Scaler, Schema, to_panel
+from latentode.forecaster.calibration import Calibration
+from latentode.forecaster.held_out import held_out
+from latentode.forecaster.question import Question, ask
+from latentode.forecaster.table import as_table, quantile_names
+from latentode.models import Told
+from latentode.solvers.checks import check_choice
+
+# Median spans of the training series beyond which a forecast comes with a warning.
+_FAR = 10
+
+
+class Forecaster(BaseEstimator, ABC):
+    """A forecaster of irregular series, to be fitted on a frame and asked at any times.
+
+    Attributes
+    ----------
+    schema_ : Schema
+        The columns in use, and the type of the times.
+    context_ : Panel
+        What was observed: where forecasts start from.
+    scaler_ : Scaler
+        Scales of values and times.
+    calibration_ : Calibration or None
+        What `calibrate` learned.
+    """
+
+    schema_: Schema
+    context_: Panel
+    scaler_: Scaler
+    calibration_: Calibration | None
+
+    @abstractmethod
+    def fit(self, df: object, y: None = None) -> Self:
+        """Learn from every series of a frame."""
+
+    @abstractmethod
+    def _tell(
+        self,
+        question: Question,
+        *,
+        levels: np.ndarray | None = None,
+        truth: np.ndarray | None = None,
+        with_spread: bool = True,
+    ) -> Told:
+        """Give the forecasts of P pairs, in the units of the frame.
+
+        Parameters
+        ----------
+        question : Question
+            The pairs, and what is known of their series.
+        levels : ndarray of shape (K,) or (P, D, K), optional
+            Probabilities of the quantiles wanted.
+        truth : ndarray of shape (P, D), optional
+            What came, NaN where nothing did.
+        with_spread : bool, default=True
+            Whether anything but the mean is wanted.
+        """
+
+    def predict(
+        self,
+        at: object = None,
+        *,
+        horizon: object = None,
+        step: object = None,
+        context: object = None,
+        cutoff: object = None,
+        return_std: bool = False,
+        format: str = "wide",  # noqa: A002  what pandas users would call it
+    ) -> pd.DataFrame:
+        """Give the expected values at any times: after what was observed, within, or before.
+
+        Parameters
+        ----------
+        at : time, sequence of times, or DataFrame
+            One time or several, for every series; or a frame with the columns of series and time,
+            for exactly its rows.
+        horizon, step : Timedelta, str or number, optional
+            Instead of ``at``: times each ``step`` after a series' last observation, or after the
+            cutoff if there is one, up to and including ``horizon``; without ``step``, the horizon
+            alone.
+        context : DataFrame, optional
+            What was observed of other series, or of the same ones instead of what ``fit`` saw.
+            Forecasts start from these rows, without a new fit.
+        cutoff : time, optional
+            Read nothing that was observed after this time. By default all of a series is read,
+            also where a time within it is asked.
+        return_std : bool, default=False
+            Whether to add a column ``y_std`` for each target, the standard deviation.
+        format : {"wide", "long"}, default="wide"
+            One column for each target, or one row, with the columns ``target`` and ``value``.
+
+        Returns
+        -------
+        DataFrame
+            Columns of series, time and targets. The rows of a frame come back in their order and
+            with their index.
+
+        Raises
+        ------
+        FrameError
+            If the frames do not keep the contract, or a series is not known.
+        NotFittedError
+            Before ``fit``.
+
+        Warns
+        -----
+        LatentODEWarning
+            If a time is so far from what was observed that its forecast is little but the mean,
+            or if nothing was observed of a series.
+        """
+        check_choice("format", format, ("wide", "long"))
+        question = self._question(at, horizon, step, context, cutoff)
+        told = self._tell(question, with_spread=return_std)
+        parts = {"": told.mean, "_std": told.std} if return_std else {"": told.mean}
+        return as_table(question.query, parts, self.schema_, format)
+
+    def predict_quantiles(
+        self,
+        at: object = None,
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        *,
+        horizon: object = None,
+        step: object = None,
+        context: object = None,
+        cutoff: object = None,
+        format: str = "wide",  # noqa: A002  as in predict
+    ) -> pd.DataFrame:
+        """Give quantiles of the forecast; see `predict` for the other parameters.
+
+        After `calibrate`, they are those that held their share of what came.
+
+        Parameters
+        ----------
+        at : time, sequence of times, or DataFrame
+            As in `predict`.
+        quantiles : sequence of float, default=(0.1, 0.5, 0.9)
+            Probabilities, each above 0 and below 1.
+        horizon, step : Timedelta, str or number, optional
+            As in `predict`.
+        context : DataFrame, optional
+            As in `predict`.
+        cutoff : time, optional
+            As in `predict`.
+        format : {"wide", "long"}, default="wide"
+            One column for each target and quantile, ``y_q0.1``; or one row, with the columns
+            ``target``, ``quantile`` and ``value``.
+
+        Returns
+        -------
+        DataFrame
+            Columns of series and time, and those of the quantiles.
+
+        Raises
+        ------
+        FrameError
+            As in `predict`.
+        ValueError
+            If a quantile is not a probability.
+        """
+        check_choice("format", format, ("wide", "long"))
+        levels = _levels(quantiles)
+        question = self._question(at, horizon, step, context, cutoff)
+        parts = self._quantiles(question, levels)
+        return as_table(question.query, parts, self.schema_, format)
+
+    def predict_interval(
+        self,
+        at: object = None,
+        coverage: float = 0.9,
+        *,
+        horizon: object = None,
+        step: object = None,
+        context: object = None,
+        cutoff: object = None,
+    ) -> pd.DataFrame:
+        """Give the expected values, and an interval that is to hold a share of what comes.
+
+        Parameters
+        ----------
+        at : time, sequence of times, or DataFrame
+            As in `predict`.
+        coverage : float, default=0.9
+            The share, above 0 and below 1; as much lies above the interval as below.
+        horizon, step : Timedelta, str or number, optional
+            As in `predict`.
+        context : DataFrame, optional
+            As in `predict`.
+        cutoff : time, optional
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame
+            Columns of series and time, and ``y``, ``y_lower`` and ``y_upper`` for each target.
+
+        Raises
+        ------
+        FrameError
+            As in `predict`.
+        ValueError
+            If the coverage is not a share.
+        """
+        (share,) = _levels([coverage])
+        question = self._question(at, horizon, step, context, cutoff)
+        outside = (1 - share) / 2
+        lower, upper = self._quantiles(question, [outside, 1 - outside]).values()
+        mean = self._tell(question, with_spread=False).mean
+        parts = {"": mean, "_lower": lower, "_upper": upper}
+        return as_table(question.query, parts, self.schema_, "wide")
+
+    def calibrate(self, df: object) -> Self:
+        """Make quantiles hold what they say, on rows that were not fitted.
+
+        Each quantile asked later is that which held its share of these rows, at about the same
+        lead time (conformal prediction). Quantiles still never cross, and the mean stays.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Later rows of the series that are known, or other series, of which the first half of
+            their time span is read and the rest is told; see `score`.
+
+        Returns
+        -------
+        Forecaster
+            The forecaster itself.
+
+        Raises
+        ------
+        FrameError
+            If the frame does not keep the contract, or nothing in it is left to tell.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster, load_pbcseq
+        >>> df = load_pbcseq()
+        >>> model = LatentODEForecaster(id_col="patient", time_col="day", max_epochs=2, verbose=0)
+        >>> model = model.fit(df[df.patient < 200]).calibrate(df[df.patient >= 200])
+        >>> model.predict_interval(5000, 0.9).columns.tolist()[2:5]
+        ['bili', 'bili_lower', 'bili_upper']
+        """
+        check_is_fitted(self)
+        question, truth = held_out(self.context_, to_panel(df, self.schema_))
+        told = self._tell(question, truth=truth)
+        cdf = np.where(np.isfinite(truth), told.cdf, np.nan)
+        self.calibration_ = Calibration.fit(cdf, question.since)
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that the input is a frame with missing values, and needs no y."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = False
+        return tags
+
+    def _question(
+        self, at: object, horizon: object, step: object, context: object, cutoff: object
+    ) -> Question:
+        """Read what is asked; warn of what can hardly be answered."""
+        check_is_fitted(self)
+        panel = self.context_ if context is None else to_panel(context, self.schema_)
+        question = ask(panel, at, horizon, step, cutoff)
+        _warn_of_far_times(question, self.scaler_.time_unit)
+        _warn_of_empty_series(question)
+        return question
+
+    def _quantiles(self, question: Question, levels: Sequence[float]) -> dict[str, np.ndarray]:
+        """Give the quantiles (P, D) of each level, calibrated if `calibrate` was called."""
+        asked = np.array(levels)
+        if self.calibration_ is not None:
+            asked = self.calibration_.levels(asked, question.since)
+        told = self._tell(question, levels=asked)
+        return dict(zip(quantile_names(levels), np.moveaxis(told.quantiles, 2, 0), strict=True))
+
+
+def columns_of(schema: Schema) -> list[Hashable]:
+    """Give the columns in use, in the order in which forecasts give them."""
+    keys = [schema.time_col] if schema.id_col is None else [schema.id_col, schema.time_col]
+    return [*keys, *schema.target_cols]
+
+
+def _levels(quantiles: Sequence[float]) -> list[float]:
+    if isinstance(quantiles, int | float):
+        raise TypeError(f"quantiles must be a list of numbers: [{quantiles}].")
+    levels = [float(level) for level in quantiles]
+    if not levels:
+        raise ValueError("quantiles is empty: give at least one.")
+    for level in levels:
+        if not 0 < level < 1:
+            raise ValueError(f"quantile {level} must be above 0 and below 1.")
+        if levels.count(level) > 1:
+            raise ValueError(f"quantile {level} is asked more than once.")
+    return levels
+
+
+def _warn_of_far_times(question: Question, time_unit: float) -> None:
+    far = np.abs(question.since / time_unit) > _FAR
+    if not far.any():
+        return
+    query = question.query
+    warnings.warn(
+        f"{int(far.sum())} of the {len(far)} times asked lie more than {_FAR} times the span of a "
+        f"typical series away from what was observed, first of series "
+        f"{query.ids[query.series[far][0]]}: forecasts there say little more than the mean.",
+        LatentODEWarning,
+        stacklevel=4,
+    )
+
+
+def _warn_of_empty_series(question: Question) -> None:
+    empty = np.diff(question.known.offsets) == 0
+    if not empty.any():
+        return
+    first = question.known.ids[int(np.flatnonzero(empty)[0])]
+    warnings.warn(
+        f"nothing was observed of {int(empty.sum())} of the {len(empty)} series asked, first of "
+        f"series {first}: its forecasts are those of a series that nothing is known of.",
+        LatentODEWarning,
+        stacklevel=4,
+    )
