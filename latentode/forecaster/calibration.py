@@ -70,7 +70,7 @@ class Calibration(NamedTuple):
         inner = np.clip(z, _KNOTS[0], _KNOTS[-1])
         at = np.apply_along_axis(lambda s: np.interp(inner, _KNOTS, s), 2, self.scores)
         at = at + (z - inner)
-        return ndtr(self._between(lead, at))
+        return ndtr(np.clip(self._between(lead, at), -_FARTHEST, _FARTHEST))
 
     def _between(self, lead: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Interpolate (M, D, K) between lead times, held beyond the first and last."""

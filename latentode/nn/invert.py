@@ -1,5 +1,6 @@
 """Quantiles of a distribution that only gives its distribution function."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 # Steps at most: halving alone would need about 30; and how small the last one is, as a part of the
 # bracket. Where Newton's method takes it, the error is the square of that.
 _MOST_STEPS, _SMALL = 60, 1e-9
+_LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
 def invert(
@@ -20,7 +22,7 @@ def invert(
 ) -> Tensor:
     """Give where a distribution function reaches a level, between two bounds.
 
-    Steps of Newton's method, and a halving of the bracket where one would leave it.
+    Steps of Newton's method for normal scores, and a halving of the bracket where one would leave it.
 
     Parameters
     ----------
@@ -49,10 +51,13 @@ def invert(
     low, high = low.expand(shape), high.expand(shape)
     x = (low + high) / 2 if start is None else start.clamp(low, high)
     tolerance = max(_SMALL, 4 * torch.finfo(x.dtype).eps) * (high - low)
+    z = torch.special.ndtri(level)
     for _ in range(_MOST_STEPS):
-        excess = cdf(x) - level
+        score = torch.special.ndtri(cdf(x))
+        excess = score - z
         low, high = torch.where(excess < 0, x, low), torch.where(excess > 0, x, high)
-        step = x - excess * torch.exp(-log_prob(x))
+        # Normal scores are nearly linear in x, where probabilities are flat in the tails.
+        step = x - excess * torch.exp(-score.square() / 2 - _LOG_ROOT - log_prob(x))
         inside = (step > low) & (step < high)
         nearer = torch.where(inside, step, (low + high) / 2)
         moved, x = (nearer - x).abs(), torch.where(excess == 0, x, nearer)

@@ -67,14 +67,22 @@ class Mixture:
         Tensor of shape (..., K)
             The quantiles, none below that of a lower level.
         """
-        return torch.stack([self._quantile(level) for level in levels.unbind(-1)], dim=-1)
+        # The levels stand in front, so that they broadcast with the parts.
+        level = levels.movedim(-1, 0)
+        level = level.reshape(
+            len(level), *[1] * (self.mean.dim() + 1 - level.dim()), *level.shape[1:]
+        )
+        return self._quantile(level).movedim(0, -1)
 
     def _quantile(self, level: Tensor) -> Tensor:
-        own = torch.stack([part.icdf(level) for part in self.parts])
-        if len(own) == 1:
-            return own[0]
-        bounds = own.amin(dim=0), own.amax(dim=0)
-        return invert(self.cdf, self.log_prob, level, *bounds, start=own.mean(dim=0))
+        if len(self.parts) == 1:
+            own: Tensor = self.parts[0].icdf(level)
+            return own
+        # Cantelli's inequality: no distribution with these moments has its quantile outside.
+        mean, std = self.mean, self.variance.sqrt()
+        odds = (level / (1 - level)).sqrt()
+        start = mean + std * torch.special.ndtri(level)
+        return invert(self.cdf, self.log_prob, level, mean - std / odds, mean + std * odds, start)
 
     def _averaged(self, values: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(values)).mean(dim=0)

@@ -71,7 +71,7 @@ def incomplete_beta(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 def _fraction(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     """Give the continued fraction of the incomplete beta function, by the method of Lentz."""
-    tiny = torch.finfo(x.dtype).tiny ** 0.5
+    tiny, enough = torch.finfo(x.dtype).tiny ** 0.5, 8 * torch.finfo(x.dtype).eps
     d = 1 / _apart(1 - (a + b) * x / (a + 1), tiny)
     c, result = torch.ones_like(d), d
     for m in range(1, _MOST_TERMS):
@@ -82,7 +82,7 @@ def _fraction(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
             d = 1 / _apart(1 + term * d, tiny)
             c = _apart(1 + term / c, tiny)
             result = result * c * d
-        if bool(((result - before).abs() <= torch.finfo(x.dtype).eps * result.abs()).all()):
+        if bool(((result - before).abs() <= enough * result.abs()).all()):
             break
     return result
 
