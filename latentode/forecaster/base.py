@@ -222,6 +222,38 @@ class Forecaster(BaseEstimator, ABC):
         parts = {"": mean, "_lower": lower, "_upper": upper}
         return as_table(question.query, parts, self.schema_, "wide")
 
+    def smooth(self, df: object) -> pd.DataFrame:
+        """Give the expected values at the rows of a frame, from all of them, before and after.
+
+        What was measured is smoothed, and what was not is filled in. Of the parameters of
+        `LatentODEForecaster`, ``objective="interpolation"`` is made for this.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Rows as in ``fit``, of any series.
+
+        Returns
+        -------
+        DataFrame
+            Columns of series, time and targets, with the rows and the index of the frame.
+
+        Raises
+        ------
+        FrameError
+            If the frame does not keep the contract.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster, load_pbcseq
+        >>> df = load_pbcseq()
+        >>> model = LatentODEForecaster(id_col="patient", time_col="day", max_epochs=2, verbose=0)
+        >>> filled = df.fillna(model.fit(df).smooth(df))
+        >>> int(df.chol.isna().sum()), int(filled.chol.isna().sum())
+        (821, 0)
+        """
+        return self.predict(df, context=df)
+
     def calibrate(self, df: object) -> Self:
         """Make quantiles hold what they say, on rows that were not fitted.
 

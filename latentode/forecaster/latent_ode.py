@@ -1,8 +1,9 @@
 """The forecaster of the latent ODE: ``fit(df)`` and ``predict(times)``."""
 
 import math
+import zlib
 from collections.abc import Hashable, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -11,17 +12,20 @@ from sklearn.utils import check_random_state
 from latentode.data import scale_panel
 from latentode.forecaster.base import Forecaster, columns_of
 from latentode.forecaster.question import Question
+from latentode.forecaster.table import beside, draws_table
 from latentode.models import (
     ELBO,
     LatentODE,
     SeriesDataModule,
     Told,
     forecast,
+    latent_path,
     own_torch_state,
+    sample,
     train,
     unscaled,
 )
-from latentode.nn import Decoder, Encoder
+from latentode.nn import LIKELIHOODS, Decoder, Encoder
 from latentode.solvers import ADJOINTS, METHODS, MLP
 from latentode.solvers.checks import (
     check_choice,
@@ -39,6 +43,23 @@ _N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1000, 10, 100
 _REFIT_SHARE = 0.6
 # Decay of the moving average of the weights, which is what is kept of a training.
 _AVERAGING = 0.99
+
+
+class Design(NamedTuple):
+    """What an objective asks of the parts of a model; see `LatentODE`."""
+
+    reader: str
+    anchor: str
+    rule: str | None
+    context_weight: float
+    kl_weight: float
+
+
+DESIGNS = {
+    "forecast": Design("gru", "end", "fading", 0.1, 0.01),
+    "interpolation": Design("gru-both", "rows", "interpolating", 1.0, 0.01),
+    "elbo": Design("gru-backward", "start", None, 1.0, 1.0),
+}
 
 
 class LatentODEForecaster(Forecaster):
@@ -60,9 +81,13 @@ class LatentODEForecaster(Forecaster):
         Width of the latent state.
     hidden_size : int, default=64
         Width of the encoder and of the vector field.
-    objective : {"forecast", "elbo"}, default="forecast"
-        Train to foretell what follows random cuts, or to reconstruct what is read, which is the
-        variational autoencoder of Chen et al. (2018).
+    objective : {"forecast", "interpolation", "elbo"}, default="forecast"
+        Train to foretell what follows random cuts; or to fill in rows that are hidden, for
+        `smooth`; or to reconstruct what is read, which is the variational autoencoder of Chen et
+        al. (2018).
+    likelihood : {"gaussian", "student-t", "quantiles"}, default="gaussian"
+        Family of the distribution of a value around the latent path: normal; with heavier tails,
+        for outliers; or any, by its quantiles.
     kl_weight : float, optional
         Weight of the prior over the latent state; by default 0.01, and 1 for "elbo".
     dropout : float, default=0.3
@@ -74,7 +99,8 @@ class LatentODEForecaster(Forecaster):
     adjoint : {"auto", "direct", "replay", "backsolve"}, default="direct"
         How training differentiates the solver; see `odeint`.
     val_fraction : float, default=0.15
-        Last part of each series' own time span, held out for early stopping.
+        Last part of each series' own time span, held out for early stopping; nothing is held out
+        for "interpolation".
     patience : int, default=20
         Epochs without a lower loss on the held-out part after which training stops.
     refit : bool, default=True
@@ -136,6 +162,7 @@ class LatentODEForecaster(Forecaster):
         latent_size: int = 16,
         hidden_size: int = 64,
         objective: str = "forecast",
+        likelihood: str = "gaussian",
         kl_weight: float | None = None,
         dropout: float = 0.3,
         method: str = "tsit5",
@@ -160,6 +187,7 @@ class LatentODEForecaster(Forecaster):
         self.latent_size = latent_size
         self.hidden_size = hidden_size
         self.objective = objective
+        self.likelihood = likelihood
         self.kl_weight = kl_weight
         self.dropout = dropout
         self.method = method
@@ -225,7 +253,8 @@ class LatentODEForecaster(Forecaster):
             target_cols=self.target_cols,
             regime=self.objective,
             batch_size=int(self.batch_size),
-            val_fraction=self.val_fraction,
+            # The end of a series is not told like what lies between two rows.
+            val_fraction=0.0 if self.objective == "interpolation" else self.val_fraction,
             max_rows=int(self.max_rows),
             random_state=seed,
         )
@@ -256,23 +285,23 @@ class LatentODEForecaster(Forecaster):
         return pd.DataFrame(history).assign(stage=stage)
 
     def _build(self, n_features: int) -> LatentODE:
-        is_elbo = self.objective == "elbo"
-        kl_weight = self.kl_weight if self.kl_weight is not None else (1.0 if is_elbo else 0.01)
+        design = DESIGNS[self.objective]
+        kl_weight = design.kl_weight if self.kl_weight is None else self.kl_weight
         return LatentODE(
             Encoder(
                 n_features,
                 self.latent_size,
                 self.hidden_size,
-                reader="gru-backward" if is_elbo else "gru",
+                reader=design.reader,
                 n_hidden=1,
                 dropout=self.dropout,
-                anchor="start" if is_elbo else "end",
+                anchor=design.anchor,
             ),
             # Bounded: a solution grows no faster than time, however far a forecast reaches.
             MLP([self.latent_size, self.hidden_size, self.latent_size], activation="tanh"),
-            Decoder(self.latent_size, n_features, rule=None if is_elbo else "fading"),
+            Decoder(self.latent_size, n_features, likelihood=self.likelihood, rule=design.rule),
             objective=ELBO(kl_weight),
-            context_weight=1.0 if is_elbo else 0.1,
+            context_weight=design.context_weight,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             method=self.method,
@@ -301,6 +330,120 @@ class LatentODEForecaster(Forecaster):
             truth=None if truth is None else self.scaler_.scale(truth),
         )
         return unscaled(told, self.scaler_)
+
+    def sample(
+        self,
+        at: object = None,
+        n: int = 100,
+        *,
+        horizon: object = None,
+        step: object = None,
+        context: object = None,
+        cutoff: object = None,
+        random_state: int | None = None,
+    ) -> pd.DataFrame:
+        """Draw values from the forecast, joint in time.
+
+        A draw of a series is one latent path, and noise of its own at every time and for every
+        variable. Draws of different series are independent, and do not depend on what else is
+        asked. They are those of the model before `calibrate`.
+
+        Parameters
+        ----------
+        at : time, sequence of times, or DataFrame
+            As in `predict`.
+        n : int, default=100
+            Number of draws.
+        horizon, step : Timedelta, str or number, optional
+            As in `predict`.
+        context : DataFrame, optional
+            As in `predict`.
+        cutoff : time, optional
+            As in `predict`.
+        random_state : int, optional
+            Seed of the draws; by default others each time.
+
+        Returns
+        -------
+        DataFrame
+            The rows asked, once for every draw, with the columns ``draw``, series, time and
+            targets.
+
+        Raises
+        ------
+        FrameError
+            As in `predict`.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster, load_pbcseq
+        >>> df = load_pbcseq()
+        >>> model = LatentODEForecaster(id_col="patient", time_col="day", max_epochs=2, verbose=0)
+        >>> draws = model.fit(df).sample([5000, 5100], n=3, random_state=0)
+        >>> draws.groupby("draw").size().tolist()
+        [624, 624, 624]
+        """
+        check_whole("n", n)
+        question = self._question(at, horizon, step, context, cutoff)
+        seed = _draw_seed(random_state)
+        drawn = sample(
+            self.module_,
+            scale_panel(question.known, self.scaler_),
+            question.query.series,
+            question.since / self.scaler_.time_unit,
+            max_rows=int(self.max_rows),
+            generators=[own_generator(seed, key) for key in question.query.ids],
+            n_draws=n,
+        )
+        return draws_table(question.query, self.scaler_.unscale(drawn), self.schema_)
+
+    def latent(
+        self,
+        at: object = None,
+        *,
+        horizon: object = None,
+        step: object = None,
+        context: object = None,
+        cutoff: object = None,
+    ) -> pd.DataFrame:
+        """Give the latent state on its expected path.
+
+        Parameters
+        ----------
+        at : time, sequence of times, or DataFrame
+            As in `predict`.
+        horizon, step : Timedelta, str or number, optional
+            As in `predict`.
+        context : DataFrame, optional
+            As in `predict`.
+        cutoff : time, optional
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame
+            Columns of series and time, and ``z0``, ``z1`` and so on.
+
+        Raises
+        ------
+        FrameError
+            As in `predict`.
+        """
+        question = self._question(at, horizon, step, context, cutoff)
+        zs = latent_path(
+            self.module_,
+            scale_panel(question.known, self.scaler_),
+            question.query.series,
+            question.since / self.scaler_.time_unit,
+            max_rows=int(self.max_rows),
+        )
+        return beside(question.query.frame, zs, [f"z{i}" for i in range(zs.shape[1])])
+
+
+def own_generator(seed: int, key: Hashable) -> np.random.Generator:
+    """Give a generator that depends on the seed and on a series, and on nothing else."""
+    name = f"{type(key).__name__} {key}"
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -331,7 +474,8 @@ def _check_numbers(forecaster: LatentODEForecaster) -> None:
 def _check_choices(forecaster: LatentODEForecaster) -> None:
     if not isinstance(forecaster.refit, bool | np.bool_):
         raise TypeError(f"refit={forecaster.refit} must be True or False.")
-    check_choice("objective", forecaster.objective, ("forecast", "elbo"))
+    check_choice("objective", forecaster.objective, DESIGNS)
+    check_choice("likelihood", forecaster.likelihood, LIKELIHOODS)
     methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
     if forecaster.method not in methods:
         raise ValueError(

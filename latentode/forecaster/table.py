@@ -38,7 +38,7 @@ def as_table(
         for ending in parts
     ]
     stacked = np.stack(list(parts.values()), axis=2).reshape(len(query.times), -1)
-    return _beside(query.frame, stacked, names)
+    return beside(query.frame, stacked, names)
 
 
 def quantile_names(levels: Sequence[float]) -> list[str]:
@@ -67,6 +67,16 @@ def _long(query: Query, parts: Mapping[str, np.ndarray], schema: Schema) -> pd.D
     return table.assign(**named)
 
 
-def _beside(frame: pd.DataFrame, values: np.ndarray, names: Sequence[object]) -> pd.DataFrame:
+def draws_table(query: Query, drawn: np.ndarray, schema: Schema) -> pd.DataFrame:
+    """Put N draws (N, P, D) one after another, each beside the rows that were asked."""
+    n_draws, n_pairs, n_targets = drawn.shape
+    rows = query.frame.iloc[np.tile(np.arange(n_pairs), n_draws)]
+    table = beside(rows, drawn.reshape(-1, n_targets), schema.target_cols)
+    table.insert(0, "draw", np.repeat(np.arange(n_draws), n_pairs))
+    return table
+
+
+def beside(frame: pd.DataFrame, values: np.ndarray, names: Sequence[object]) -> pd.DataFrame:
+    """Put columns of values (P, C) beside a frame of P rows."""
     forecast = pd.DataFrame(values, index=frame.index, columns=list(names))
     return pd.concat([frame, forecast], axis=1)

@@ -14,6 +14,9 @@ from latentode.models.latent_model import LatentModel
 from latentode.models.pairs import batches_of_pairs
 from latentode.nn import Mixture
 
+# Pairs of a time and a draw that are decoded at a time at most.
+_MOST_DRAWN = 20_000
+
 
 class Told(NamedTuple):
     """What a model says of P pairs of a series and a time, in its units.
@@ -155,15 +158,21 @@ def sample(
     drawn = np.empty((n_draws, len(series), scaled.n_features))
     e = np.stack([g.standard_normal((n_draws, module.encoder.latent_size)) for g in generators])
     for some in batches_of_pairs(scaled, series, since, max_rows=max_rows):
-        context = some.batch.context
-        q, known = module.encode(context), module.decoder.read(context)
+        q = module.encode(some.batch.context)
         level = some.drawn([generators[i] for i in some.series], n_draws, scaled.n_features)
-        for i in range(n_draws):
+        # Several draws at once, as more series.
+        at_once = max(_MOST_DRAWN // some.batch.ts.numel(), 1)
+        for start in range(0, n_draws, at_once):
+            rows = slice(start, start + at_once)
+            draws = torch.tensor(e[some.series, rows]).transpose(0, 1)
             # The same for the states of all rows of a series, where there is one at each.
-            draw = torch.tensor(e[some.series, i])
-            z0 = q.mean + q.stddev * (draw if q.mean.dim() == 2 else draw[:, None])
-            p = module.decoder(module.carry(z0, context, some.batch.ts), some.batch.ts, known)
-            drawn[i, some.pairs] = some.of_pairs(p.icdf(torch.tensor(level[i])))
+            z0 = q.mean + q.stddev * (draws if q.mean.dim() == 2 else draws[:, :, None])
+            many = some.batch.repeated(len(z0))
+            zs = module.carry(z0.flatten(0, 1), many.context, many.ts)
+            p = module.decode(zs, many.ts, many.context)
+            values = p.icdf(torch.tensor(level[rows]).flatten(0, 1))
+            for i, value in enumerate(values.unflatten(0, (len(z0), -1)), start=start):
+                drawn[i, some.pairs] = some.of_pairs(value)
     return drawn
 
 

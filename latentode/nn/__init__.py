@@ -3,7 +3,13 @@
 from latentode.nn.context import Context
 from latentode.nn.decoder import Decoder
 from latentode.nn.encoder import Encoder
-from latentode.nn.likelihood import Gaussian, QuantileDistribution, Quantiles, StudentTNoise
+from latentode.nn.likelihood import (
+    LIKELIHOODS,
+    Gaussian,
+    QuantileDistribution,
+    Quantiles,
+    StudentTNoise,
+)
 from latentode.nn.mixture import Mixture
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
@@ -14,6 +20,7 @@ from latentode.nn.vector_field import GatedField, MLPField, OscillatorField
 from latentode.nn.where import Where, everywhere
 
 __all__ = [
+    "LIKELIHOODS",
     "Context",
     "Decoder",
     "Encoder",

@@ -22,7 +22,8 @@ def invert(
 ) -> Tensor:
     """Give where a distribution function reaches a level, between two bounds.
 
-    Steps of Newton's method for normal scores, and a halving of the bracket where one would leave it.
+    Steps of Newton's method for normal scores, and a halving of the bracket where one would leave
+    it.
 
     Parameters
     ----------
