@@ -13,6 +13,8 @@ from latentode.data.batch import (
 from latentode.data.columns import Schema
 from latentode.data.errors import FrameError, LatentODEWarning
 from latentode.data.frame import infer_schema
+from latentode.data.known import Known
+from latentode.data.known_query import known_of_query
 from latentode.data.panel import (
     Panel,
     check_time_span,
@@ -30,8 +32,9 @@ from latentode.data.regimes import (
     Regime,
     Stretch,
 )
-from latentode.data.scaling import ScaledPanel, Scaler, difference, scale_panel
+from latentode.data.scaling import Scale, ScaledPanel, Scaler, difference, scale_panel
 from latentode.data.split import first_rows, rows_before, time_holdout
+from latentode.data.static import n_static
 
 __all__ = [
     "REGIMES",
@@ -39,6 +42,7 @@ __all__ = [
     "Forecast",
     "FrameError",
     "Interpolation",
+    "Known",
     "LatentODEWarning",
     "Panel",
     "Parts",
@@ -46,6 +50,7 @@ __all__ = [
     "Reconstruction",
     "Regime",
     "RowRange",
+    "Scale",
     "ScaledPanel",
     "Scaler",
     "Schema",
@@ -60,6 +65,8 @@ __all__ = [
     "in_float64",
     "infer_schema",
     "keep_rows",
+    "known_of_query",
+    "n_static",
     "query_at",
     "query_horizon",
     "question_batches",

@@ -32,7 +32,7 @@ def forecast_moments(
     module : LatentModel
         A trained model; it is not changed.
     scaled : ScaledPanel
-        What was observed of S series.
+        What was observed of S series, and what is known of them ahead; see `known_of_query`.
     series : ndarray of shape (P,)
         Position of each pair's series.
     since : ndarray of shape (P,)
@@ -46,7 +46,7 @@ def forecast_moments(
     Returns
     -------
     mean, std : ndarray of shape (P, D)
-        Mean and standard deviation of every target.
+        Mean and standard deviation of every target, and of every past covariate behind them.
     """
     # In float64, a forecast does not feel the rounding that its batch mates bring along.
     module = copy.deepcopy(module).double()
@@ -57,7 +57,8 @@ def forecast_moments(
         place, ts = _pad_times(row, since[pairs], len(chosen))
         end = scaled.offsets[torch.tensor(chosen) + 1]
         first = torch.maximum(scaled.offsets[torch.tensor(chosen)], end - max_rows)
-        batch = in_float64(gather_context(scaled, RowRange(first, end), ts))
+        rows, numbers = RowRange(first, end), torch.tensor(chosen)
+        batch = in_float64(gather_context(scaled, rows, ts, numbers))
         batch_mean, batch_std = _moments(module, batch, n_draws)
         mean[pairs], std[pairs] = batch_mean[row, place], batch_std[row, place]
     return mean, std
