@@ -98,7 +98,7 @@ def gather_batch(panel: ScaledPanel, parts: Parts) -> Batch:
     t0 = panel.t[origin]
     read, asked = _gather(panel, parts.context, t0), _gather(panel, parts.asked, t0)
     series = torch.searchsorted(panel.offsets, origin, right=True) - 1
-    told = told_of(panel, series, t0, _stretch(read, asked.t))
+    told = told_of(panel, series, t0, read.t, asked.t)
     return Batch(*read, asked.t, asked.x, asked.mask, *told)
 
 
@@ -116,7 +116,7 @@ def gather_context(
     nothing = read.x.new_zeros(*ts.shape, panel.n_features)
     # A series without rows counts its times from its first knot.
     t0 = torch.where(read.lengths > 0, t0, 0.0)
-    told = told_of(panel, series, t0, _stretch(read, ts))
+    told = told_of(panel, series, t0, read.t, ts)
     return Batch(*read, ts, nothing, nothing.bool(), *told)
 
 
@@ -131,7 +131,7 @@ def gather_questions(
     """
     read = _gather(panel, parts.context, _last_time(panel, parts.context))
     asked = _gather(answers, parts.asked, since)
-    told = told_of(answers, series, since, _stretch(read, asked.t))
+    told = told_of(answers, series, since, read.t, asked.t)
     return Batch(*read, asked.t, asked.x, asked.mask, *told)
 
 
@@ -140,21 +140,19 @@ class _Told(NamedTuple):
     static: Tensor | None
 
 
-def told_of(
-    panel: ScaledPanel, series: Tensor, t0: Tensor, stretch: tuple[Tensor, Tensor]
-) -> _Told:
-    """Give what is told of some series (B,) beside observations, in a stretch of time since t0."""
+def told_of(panel: ScaledPanel, series: Tensor, t0: Tensor, t: Tensor, ts: Tensor) -> _Told:
+    """Give what is told of some series (B,) beside observations.
+
+    Known covariates are those that matter at times t (B, T) and ts (B, P) since t0 (B,), and have
+    the precision of the latter.
+    """
     static = None if panel.static is None else panel.static[series]
     if panel.known is None:
         return _Told(None, static)
-    begin, end = (t0 + t for t in stretch)
-    return _Told(controls_of(panel.known, series, t0, begin, end), static)
-
-
-def _stretch(read: "_Rows", ts: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the first and the last time (B,) of what is read and asked."""
-    t = torch.cat([read.t, ts], dim=1)
-    return t.amin(dim=1), t.amax(dim=1)
+    times = torch.cat([t, ts], dim=1)
+    stretch = t0 + times.amin(dim=1), t0 + times.amax(dim=1)
+    controls = controls_of(panel.known, series, t0, *stretch)
+    return _Told(controls._replace(t=controls.t.to(ts.dtype)), static)
 
 
 def keep_rows(batch: Batch, kept: Tensor) -> Batch:

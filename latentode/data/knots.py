@@ -51,14 +51,14 @@ def controls_of(knots: Knots, series: Tensor, t0: Tensor, begin: Tensor, end: Te
     Returns
     -------
     Controls
-        In float32; 0, the mean, of a series without a knot.
+        With times in float64; 0, the mean, of a series without a knot.
 
     Examples
     --------
     >>> knots = Knots(torch.tensor([0, 2]), torch.tensor([1.0, 3.0]), torch.ones(2, 1), "previous")
-    >>> at = torch.tensor([2.0])
+    >>> at = torch.tensor([2.0]).double()
     >>> controls_of(knots, torch.tensor([0]), at, at, at).t
-    tensor([[-1.,  1.]])
+    tensor([[-1.,  1.]], dtype=torch.float64)
     """
     first, last = knots.offsets[series], knots.offsets[series + 1]
     from_, to = _places(knots, series, begin), _places(knots, series, end)
@@ -73,8 +73,8 @@ def controls_of(knots: Knots, series: Tensor, t0: Tensor, begin: Tensor, end: Te
             t0.new_zeros(index.shape),
             knots.values.new_zeros(*index.shape, knots.values.shape[1]),
         )
-        return Controls(t.float(), values, knots.interpolation)
-    t = torch.where(is_known, knots.t[index] - t0[:, None], 0.0).float()
+        return Controls(t, values, knots.interpolation)
+    t = torch.where(is_known, knots.t[index] - t0[:, None], 0.0)
     values = knots.values[index] * is_known[..., None]
     return Controls(t, values, knots.interpolation)
 

@@ -9,6 +9,8 @@ from torch.nn.functional import pad
 from latentode.solvers.checks import check_choice
 
 HOLDS = ("previous", "linear")
+# A time that is a knot but for rounding is one: what is stated for a time asked holds at it.
+_REACH = 1e-9
 
 
 class Controls(NamedTuple):
@@ -89,7 +91,8 @@ class Controls(NamedTuple):
 
     def _knot(self, ts: Tensor) -> tuple[Tensor, Tensor]:
         """Give the last knot up to each time, or the first, as an index (B, P) and (B, P, C)."""
-        n_before = torch.searchsorted(self.t.contiguous(), ts.contiguous(), right=True)
+        reach = max(_REACH, 8 * torch.finfo(ts.dtype).eps) * (1 + ts.abs())
+        n_before = torch.searchsorted(self.t.contiguous(), ts + reach, right=True)
         i = (n_before - 1).clamp(min=0)
         return i, i[..., None].expand(-1, -1, self.values.shape[2])
 

@@ -28,10 +28,18 @@ def test_it_stays_level_outside_its_knots(kind):
 
 def test_a_held_control_jumps_at_its_knot_and_a_linear_one_does_not():
     t, values = torch.tensor([[0.0, 1.0]]), torch.tensor([[[2.0], [4.0]]])
-    ts = torch.tensor([[1.0 - 1e-6, 1.0]])
+    ts = torch.tensor([[1.0 - 1e-5, 1.0]])
     assert Controls(t, values).at(ts)[0, :, 0].tolist() == [2.0, 4.0]
     line = Controls(t, values, "linear").at(ts)[0, :, 0]
-    torch.testing.assert_close(line, torch.tensor([4.0, 4.0]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(line, torch.tensor([4.0, 4.0]), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_time_that_is_a_knot_but_for_rounding_is_one(dtype):
+    t = torch.tensor([[-3.0, 1 / 3, 40 / 7]], dtype=dtype)
+    just_before = torch.nextafter(t, torch.tensor(-9.0, dtype=dtype))
+    controls = Controls(t, torch.randn(1, 3, 2, dtype=dtype))
+    assert torch.equal(controls.at(just_before), controls.values)
 
 
 @every_kind
