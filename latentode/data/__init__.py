@@ -13,6 +13,8 @@ from latentode.data.batch import (
 from latentode.data.columns import Schema
 from latentode.data.errors import FrameError, LatentODEWarning
 from latentode.data.frame import infer_schema
+from latentode.data.known import Known
+from latentode.data.known_query import known_of_query
 from latentode.data.merge import keep_where, merge_panels
 from latentode.data.panel import (
     Panel,
@@ -31,8 +33,9 @@ from latentode.data.regimes import (
     Regime,
     Stretch,
 )
-from latentode.data.scaling import ScaledPanel, Scaler, difference, scale_panel
+from latentode.data.scaling import Scale, ScaledPanel, Scaler, difference, scale_panel
 from latentode.data.split import first_rows, read_time, rows_before, time_holdout
+from latentode.data.static import n_static
 from latentode.data.times import times_as_column
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "Forecast",
     "FrameError",
     "Interpolation",
+    "Known",
     "LatentODEWarning",
     "Panel",
     "Parts",
@@ -48,6 +52,7 @@ __all__ = [
     "Reconstruction",
     "Regime",
     "RowRange",
+    "Scale",
     "ScaledPanel",
     "Scaler",
     "Schema",
@@ -63,7 +68,9 @@ __all__ = [
     "infer_schema",
     "keep_rows",
     "keep_where",
+    "known_of_query",
     "merge_panels",
+    "n_static",
     "query_at",
     "query_horizon",
     "question_batches",

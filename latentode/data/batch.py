@@ -1,12 +1,14 @@
 """Padded batches: each series on its own times, never on the union of them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
+from latentode.data.knots import controls_of
 from latentode.data.scaling import ScaledPanel
-from latentode.nn import Context
+from latentode.nn import Context, Controls
 from latentode.nn.context import kept_rows, within
 
 
@@ -36,6 +38,10 @@ class Batch(NamedTuple):
         Values observed at the times asked about, 0 where there is none.
     targets_mask : Tensor of shape (B, P, D), dtype=torch.bool
         True where one was observed; nowhere in a batch to predict.
+    controls : Controls or None
+        Known covariates, before and after the end of the context.
+    static : Tensor of shape (B, E), or None
+        Static covariates.
     """
 
     t: Tensor
@@ -46,15 +52,26 @@ class Batch(NamedTuple):
     ts: Tensor
     targets: Tensor
     targets_mask: Tensor
+    controls: Controls | None = None
+    static: Tensor | None = None
 
     @property
     def context(self) -> Context:
-        """What was observed."""
-        return Context(self.t, self.x, self.mask, self.lengths, self.scores)
+        """What may be read."""
+        t, x, scores, mask, lengths, *_ = self
+        return Context(t, x, mask, lengths, scores, self.controls, self.static)
 
     def repeated(self, n: int) -> "Batch":
         """Give the series of the batch n times over, one batch after the other."""
-        return Batch(*(part.repeat(n, *[1] * (part.dim() - 1)) for part in self))
+        return self.mapped(lambda part: part.repeat(n, *[1] * (part.dim() - 1)))
+
+    def mapped(self, f: Callable[[Tensor], Tensor]) -> "Batch":
+        """Give the batch with a function of every tensor in its place."""
+        parts = {k: f(part) for k, part in self._asdict().items() if isinstance(part, Tensor)}
+        controls = self.controls
+        if controls is not None:
+            controls = controls._replace(t=f(controls.t), values=f(controls.values))
+        return self._replace(**parts, controls=controls)
 
 
 class RowRange(NamedTuple):
@@ -76,31 +93,66 @@ def gather_batch(panel: ScaledPanel, parts: Parts) -> Batch:
 
     Without a row of context, times are relative to the first row asked about.
     """
-    origin = torch.where(
-        parts.context.end > parts.context.first, parts.context.end - 1, parts.asked.first
-    )
+    has_context = parts.context.end > parts.context.first
+    origin = torch.where(has_context, parts.context.end - 1, parts.asked.first)
     t0 = panel.t[origin]
     read, asked = _gather(panel, parts.context, t0), _gather(panel, parts.asked, t0)
-    return Batch(*read, asked.t, asked.x, asked.mask)
+    series = torch.searchsorted(panel.offsets, origin, right=True) - 1
+    told = told_of(panel, series, t0, read.t, asked.t)
+    return Batch(*read, asked.t, asked.x, asked.mask, *told)
 
 
-def gather_context(panel: ScaledPanel, context: RowRange, ts: Tensor) -> Batch:
-    """Cut the context of B series out of a panel, and ask about times ts (B, P)."""
-    read = _gather(panel, context, _last_time(panel, context))
+def gather_context(
+    panel: ScaledPanel, context: RowRange, ts: Tensor, series: Tensor | None = None
+) -> Batch:
+    """Cut the context of B series out of a panel, and ask about times ts (B, P).
+
+    Where a series may have no row of context, it is to be told which ``series`` (B,) it is.
+    """
+    t0 = _last_time(panel, context)
+    read = _gather(panel, context, t0)
+    if series is None:
+        series = torch.searchsorted(panel.offsets, context.first, right=True) - 1
     nothing = read.x.new_zeros(*ts.shape, panel.n_features)
-    return Batch(*read, ts, nothing, nothing.bool())
+    # A series without rows counts its times from its first knot.
+    t0 = torch.where(read.lengths > 0, t0, 0.0)
+    told = told_of(panel, series, t0, read.t, ts)
+    return Batch(*read, ts, nothing, nothing.bool(), *told)
 
 
 def gather_questions(
-    panel: ScaledPanel, answers: ScaledPanel, parts: Parts, since: Tensor
+    panel: ScaledPanel, answers: ScaledPanel, parts: Parts, since: Tensor, series: Tensor
 ) -> Batch:
     """Cut the context of B series out of one panel, and what is asked out of another.
 
-    Times are relative to ``since`` (B,), the end of the context in the times of the answers.
+    Times are relative to ``since`` (B,), the end of the context in the times of the answers, of
+    which each is one ``series`` (B,): the other panel need not have it. What is told beside
+    observations is that of the answers.
     """
     read = _gather(panel, parts.context, _last_time(panel, parts.context))
     asked = _gather(answers, parts.asked, since)
-    return Batch(*read, asked.t, asked.x, asked.mask)
+    told = told_of(answers, series, since, read.t, asked.t)
+    return Batch(*read, asked.t, asked.x, asked.mask, *told)
+
+
+class _Told(NamedTuple):
+    controls: Controls | None
+    static: Tensor | None
+
+
+def told_of(panel: ScaledPanel, series: Tensor, t0: Tensor, t: Tensor, ts: Tensor) -> _Told:
+    """Give what is told of some series (B,) beside observations.
+
+    Known covariates are those that matter at times t (B, T) and ts (B, P) since t0 (B,), and have
+    the precision of the latter.
+    """
+    static = None if panel.static is None else panel.static[series]
+    if panel.known is None:
+        return _Told(None, static)
+    times = torch.cat([t, ts], dim=1)
+    stretch = t0 + times.amin(dim=1), t0 + times.amax(dim=1)
+    controls = controls_of(panel.known, series, t0, *stretch)
+    return _Told(controls._replace(t=controls.t.to(ts.dtype)), static)
 
 
 def keep_rows(batch: Batch, kept: Tensor) -> Batch:
@@ -116,6 +168,7 @@ def keep_rows(batch: Batch, kept: Tensor) -> Batch:
         mask=less.mask,
         lengths=less.lengths,
         ts=batch.ts - end[:, None],
+        controls=less.controls,
     )
 
 
@@ -139,7 +192,7 @@ def ask_some(batch: Batch, n: int | None, generator: Generator) -> Batch:
 
 def in_float64(batch: Batch) -> Batch:
     """Give the same batch with numbers of double precision."""
-    return Batch(*(x.double() if x.is_floating_point() else x for x in batch))
+    return batch.mapped(lambda x: x.double() if x.is_floating_point() else x)
 
 
 def _last_time(panel: ScaledPanel, rows: RowRange) -> Tensor:

@@ -38,6 +38,21 @@ class Schema(NamedTuple):
     """Zone to give times back in ("UTC" if theirs has no name); None if they had none."""
     guessed: tuple[str, ...]
     """The arguments that were inferred, such as "id_col='patient'"."""
+    past_cols: tuple[Hashable, ...] = ()
+    """Past covariates: observed like targets and read with them, but not to be forecast."""
+    known_cols: tuple[Hashable, ...] = ()
+    """Known covariates: known ahead of time, such as an infusion rate."""
+    static_cols: tuple[Hashable, ...] = ()
+    """Static covariates: what does not change in a series."""
+    static_levels: tuple[tuple[Hashable, ...] | None, ...] = ()
+    """Of each of them the levels, or None if it is a number."""
+    known_interpolation: str = "previous"
+    """What lies between two values of a known covariate: "previous" or "linear"."""
+
+    @property
+    def feature_cols(self) -> tuple[Hashable, ...]:
+        """What a model reads and tells: targets first, then past covariates."""
+        return self.target_cols + self.past_cols
 
 
 def dense(column: pd.Series) -> pd.Series:

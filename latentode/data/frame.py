@@ -33,6 +33,7 @@ from latentode.data.errors import (
     name_rows,
     nearest,
 )
+from latentode.data.roles import find_covariates, with_covariates
 from latentode.data.rows import Rows, open_frame, place_of
 from latentode.data.times import read_times
 from latentode.data.values import refuse_other_than_numbers
@@ -44,6 +45,11 @@ def infer_schema(
     id_col: Hashable | None = None,
     time_col: Hashable | None = None,
     target_cols: Hashable | Sequence[Hashable] | None = None,
+    past_cols: Hashable | Sequence[Hashable] | None = None,
+    known_cols: Hashable | Sequence[Hashable] | None = None,
+    static_cols: Hashable | Sequence[Hashable] | None = None,
+    static: object = None,
+    known_interpolation: str = "previous",
 ) -> Schema:
     """Tell which columns of a frame are the series, the time and the targets.
 
@@ -61,6 +67,18 @@ def infer_schema(
         Names of columns.
     target_cols : Hashable or sequence of Hashable, optional
         What to forecast.
+    past_cols : Hashable or sequence of Hashable, optional
+        Past covariates: observed like targets, read, and not to be forecast.
+    known_cols : Hashable or sequence of Hashable, optional
+        Known covariates: known ahead of time, such as an infusion rate or a calendar. NaN means
+        *as before*.
+    static_cols : Hashable or sequence of Hashable, optional
+        Static covariates: what does not change in a series, as numbers, categories or text.
+    static : DataFrame, optional
+        A frame with one row for each series, and the static covariates in it; without
+        `static_cols`, all columns but the id.
+    known_interpolation : {"previous", "linear"}, default="previous"
+        What lies between two values of a known covariate: the former, or a line.
 
     Returns
     -------
@@ -88,15 +106,24 @@ def infer_schema(
     rows = open_frame(df, id_col=id_col, time_col=time_col)
     id_found = _find_column(rows, "id_col", id_col, ID_NAMES)
     time_found = _find_time(rows, time_col, id_found)
-    targets = _find_targets(rows, target_cols, {id_found, time_found})
+    covariates = find_covariates(
+        rows,
+        id_found,
+        past_cols=past_cols,
+        known_cols=known_cols,
+        static_cols=static_cols,
+        static=static,
+    )
+    taken = {id_found, time_found, *covariates.columns}
+    targets = _find_targets(rows, target_cols, taken)
     _refuse_two_roles(id_found, time_found, targets)
     times = read_times(rows.frame[time_found], place_of(rows, time_found, "time column", id_found))
     for target in targets:
         _refuse_as_target(rows, target, id_found)
     if id_found is None:
-        _refuse_hidden_series(rows, times.values, {time_found, *targets})
+        _refuse_hidden_series(rows, times.values, {time_found, *targets, *covariates.columns})
     if target_cols is None:
-        _warn_of_unused(rows, id_found, time_found, targets)
+        _warn_of_unused(rows, id_found, time_found, (*targets, *covariates.columns))
     given = {"id_col": id_col, "time_col": time_col, "target_cols": target_cols}
     found = {"id_col": id_found, "time_col": time_found, "target_cols": list(targets)}
     guessed = tuple(
@@ -104,7 +131,8 @@ def infer_schema(
         for argument, column in found.items()
         if given[argument] is None and column is not None
     )
-    return Schema(id_found, time_found, targets, times.kind, times.unit, times.zone, guessed)
+    schema = Schema(id_found, time_found, targets, times.kind, times.unit, times.zone, guessed)
+    return with_covariates(schema, rows, covariates, known_interpolation)
 
 
 def _find_column(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from latentode.data.errors import FrameError, plainly
+from latentode.data.known import Known, knots_of, merge_known
 from latentode.data.panel import Panel
 from latentode.data.times import times_as_column
 from latentode.data.values import canonical
@@ -45,7 +46,8 @@ def merge_panels(first: Panel, second: Panel) -> Panel:
     sizes = np.bincount(series, minlength=len(ids))
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype("int64")
     values = np.concatenate([first.values, second.values])[order]
-    return first._replace(ids=ids, offsets=offsets, times=times, values=values)
+    known, static = _merge_known(first, second, position), _merge_static(first, second, ids)
+    return Panel(ids, offsets, times, values, first.schema, known, static)
 
 
 def keep_where(panel: Panel, kept: np.ndarray) -> Panel:
@@ -66,9 +68,36 @@ def keep_where(panel: Panel, kept: np.ndarray) -> Panel:
     )
 
 
+def _merge_known(first: Panel, second: Panel, position: dict[object, int]) -> Known | None:
+    """Put the knots of known covariates together; at one time, those of the second win."""
+    if first.known is None or second.known is None:
+        return None
+    moved = []
+    for panel, known in ((first, first.known), (second, second.known)):
+        codes = _numbers(panel.ids, known.offsets, position)
+        moved.append(knots_of(codes, known.times, known.values, n_series=len(position)))
+    return merge_known(*moved)
+
+
+def _merge_static(first: Panel, second: Panel, ids: tuple[object, ...]) -> np.ndarray | None:
+    """Give the static covariates of every series; those of the second panel win."""
+    if first.static is None or second.static is None:
+        return None
+    rows = dict(zip(first.ids, first.static, strict=True))
+    rows.update(zip(second.ids, second.static, strict=True))
+    return np.stack([rows[key] for key in ids])
+
+
 def _series_of_rows(panel: Panel, position: dict[object, int]) -> np.ndarray:
-    numbers = np.array([position[key] for key in panel.ids], dtype="int64")
-    return np.repeat(numbers, np.diff(panel.offsets))
+    return _numbers(panel.ids, panel.offsets, position)
+
+
+def _numbers(
+    ids: tuple[object, ...], offsets: np.ndarray, position: dict[object, int]
+) -> np.ndarray:
+    """Give the new number of the series of each row."""
+    numbers = np.array([position[key] for key in ids], dtype="int64")
+    return np.repeat(numbers, np.diff(offsets))
 
 
 def _refuse_same_times(

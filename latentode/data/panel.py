@@ -7,7 +7,10 @@ import numpy as np
 
 from latentode.data.columns import Schema
 from latentode.data.errors import FrameError, Place, count, plainly
+from latentode.data.known import Known, read_known, some_known
+from latentode.data.roles import require_covariates
 from latentode.data.rows import Rows, open_frame, place_of, require_columns
+from latentode.data.static import read_static
 from latentode.data.times import convert_times, read_times, times_as_column
 from latentode.data.values import ONE_SERIES, canonical, read_ids, read_numbers
 
@@ -27,11 +30,15 @@ class Panel(NamedTuple):
     times: np.ndarray
     """int64 or float64 of shape (N,), in the unit of the schema."""
     values: np.ndarray
-    """float64 of shape (N, D), NaN where nothing was measured."""
+    """float64 of shape (N, D), NaN where nothing was measured: targets, then past covariates."""
     schema: Schema
+    known: Known | None = None
+    """When known covariates were stated; also at times when nothing was measured."""
+    static: np.ndarray | None = None
+    """float64 of shape (S, E), NaN where one is missing: static covariates."""
 
 
-def to_panel(df: object, schema: Schema) -> Panel:
+def to_panel(df: object, schema: Schema, *, static: object = None) -> Panel:
     """Check a frame and copy it into a panel.
 
     Parameters
@@ -40,6 +47,8 @@ def to_panel(df: object, schema: Schema) -> Panel:
         One row for each observation, in any order; it is not changed.
     schema : Schema
         The columns and times, as `infer_schema` found them, in this frame or in one before.
+    static : DataFrame, optional
+        One row for each series, with its static covariates, if these are not in `df`.
 
     Returns
     -------
@@ -65,14 +74,18 @@ def to_panel(df: object, schema: Schema) -> Panel:
     """
     rows = open_frame(df, id_col=schema.id_col, time_col=schema.time_col)
     require_columns(rows, schema, targets=True)
+    require_covariates(rows, schema)
     codes, ids = _read_series(rows, schema)
     place = place_of(rows, schema.time_col, "time column", schema.id_col)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
+    known = read_known(rows, schema, codes, times)
+    of_series = read_static(rows, schema, codes, ids, static)
     order = np.lexsort((times, codes))
     codes, times = codes[order], times[order]
     _refuse_duplicates(codes, times, order, place, schema)
     sizes = np.bincount(codes, minlength=len(ids))
-    return Panel(ids, _offsets(sizes), times, _read_values(rows, schema)[order], schema)
+    values = _read_values(rows, schema)[order]
+    return Panel(ids, _offsets(sizes), times, values, schema, known, of_series)
 
 
 def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
@@ -114,11 +127,15 @@ def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
     sizes = np.diff(panel.offsets)[kept]
     offsets = _offsets(sizes)
     rows = np.arange(offsets[-1]) + np.repeat(panel.offsets[kept] - offsets[:-1], sizes)
-    return Panel(chosen, offsets, panel.times[rows], panel.values[rows], panel.schema)
+    known = None if panel.known is None else some_known(panel.known, kept)
+    static = None if panel.static is None else panel.static[kept]
+    return Panel(
+        chosen, offsets, panel.times[rows], panel.values[rows], panel.schema, known, static
+    )
 
 
 def drop_empty_rows(panel: Panel) -> Panel:
-    """Leave out the rows in which nothing was measured.
+    """Leave out the rows in which nothing was measured; known covariates stated there are kept.
 
     Parameters
     ----------
@@ -186,9 +203,10 @@ def _read_series(rows: Rows, schema: Schema) -> tuple[np.ndarray, tuple[Hashable
 
 
 def _read_values(rows: Rows, schema: Schema) -> np.ndarray:
-    values = np.empty((len(rows.frame), len(schema.target_cols)))
-    for d, target in enumerate(schema.target_cols):
-        place = place_of(rows, target, "target column", schema.id_col)
+    values = np.empty((len(rows.frame), len(schema.feature_cols)))
+    for d, target in enumerate(schema.feature_cols):
+        role = "target column" if d < len(schema.target_cols) else "past covariate"
+        place = place_of(rows, target, role, schema.id_col)
         values[:, d] = read_numbers(rows.frame[target], place)
     return values
 

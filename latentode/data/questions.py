@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from latentode.data.batch import Batch, Parts, RowRange, gather_questions
+from latentode.data.known import merge_known, some_known
 from latentode.data.panel import Panel
 from latentode.data.scaling import Scaler, difference, scale_panel
 
@@ -42,10 +43,15 @@ def question_batches(
     since = torch.tensor(difference(origin, start) / scaler.time_unit)
     read = RowRange(torch.tensor(np.maximum(first, end - max_rows)), torch.tensor(end))
     answers = RowRange(*(torch.tensor(asked.offsets[told + i]) for i in (0, 1)))
-    panels = scale_panel(context, scaler), scale_panel(asked, scaler)
+    panels = scale_panel(context, scaler), scale_panel(with_told(asked, context), scaler)
     groups = _groups(np.diff(asked.offsets)[told], end - first)
     return [
-        gather_questions(*panels, Parts(_some(read, rows), _some(answers, rows)), since[rows])
+        gather_questions(
+            *panels,
+            Parts(_some(read, rows), _some(answers, rows)),
+            since[rows],
+            torch.tensor(told)[rows],
+        )
         for rows in map(torch.tensor, groups)
     ]
 
@@ -56,6 +62,23 @@ def rows_of(panel: Panel, ids: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarr
     number = np.array([place.get(key, -1) for key in ids], dtype=np.int64)
     known = number >= 0
     return panel.offsets[number] * known, panel.offsets[number + 1] * known
+
+
+def with_told(asked: Panel, context: Panel) -> Panel:
+    """Add to the rows asked what the context knows of their series beside observations.
+
+    Of what both say, a known covariate is that of the rows asked, and a static one that of the
+    context.
+    """
+    place = {key: i for i, key in enumerate(context.ids)}
+    number = np.array([place.get(key, -1) for key in asked.ids], dtype=np.int64)
+    if asked.known is not None and context.known is not None:
+        known = merge_known(some_known(context.known, number), asked.known)
+        asked = asked._replace(known=known)
+    if asked.static is not None and context.static is not None:
+        of_context = np.where(number[:, None] < 0, np.nan, context.static[number])
+        asked = asked._replace(static=np.where(np.isnan(of_context), asked.static, of_context))
+    return asked
 
 
 def _some(rows: RowRange, chosen: Tensor) -> RowRange:

@@ -6,11 +6,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentode.data.knots import Knots
+from latentode.data.known import filled
 from latentode.data.normal_scores import NormalScores
 from latentode.data.panel import Panel
 
 # Scaled values beyond this are as good as this: float32 could not square them.
 _LARGEST = 1e15
+
+
+class Scale(NamedTuple):
+    """Mean and standard deviation of each of some columns; the latter is 0 for a constant one."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def fit(cls, values: np.ndarray | None) -> Self | None:
+        """Learn them of values (N, D), without the NaN entries; None of None."""
+        if values is None:
+            return None
+        scales = [_location_and_scale(column) for column in values.T]
+        mean, std = np.array(scales).reshape(-1, 2).T
+        return cls(mean, std)
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Give values (N, D) in standard deviations from the mean, and 0 for NaN."""
+        scaled = (values - self.mean) / np.where(self.std > 0, self.std, 1.0)
+        return np.nan_to_num(np.clip(scaled, -_LARGEST, _LARGEST))
 
 
 class Scaler(NamedTuple):
@@ -27,12 +50,16 @@ class Scaler(NamedTuple):
         a series, so that a solver never sees seconds since 1970.
     scores : tuple of NormalScores
         Of each target, in its own units: what networks read of it.
+    known, static : Scale or None
+        Of the known and of the static covariates, if there are any.
     """
 
     mean: np.ndarray
     std: np.ndarray
     time_unit: float
     scores: tuple[NormalScores, ...] = ()
+    known: Scale | None = None
+    static: Scale | None = None
 
     @classmethod
     def fit(cls, panel: Panel, whole: Panel) -> Self:
@@ -45,7 +72,8 @@ class Scaler(NamedTuple):
         chosen = [b if a[1] == 0 else a for a, b in zip(scales, wider, strict=True)]
         mean, std = np.array(chosen).reshape(-1, 2).T
         scores = tuple(NormalScores.fit(column) for column in panel.values.T)
-        return cls(mean, std, _median_span(panel), scores)
+        known = None if panel.known is None else Scale.fit(panel.known.values)
+        return cls(mean, std, _median_span(panel), scores, known, Scale.fit(panel.static))
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Give values (N, D) in standard deviations from the mean; NaN stays NaN."""
@@ -113,6 +141,10 @@ class ScaledPanel(NamedTuple):
     mask : Tensor of shape (N + 1, D), dtype=torch.bool
         True where there was something. Behind the last row stands one of no series, in which
         nothing was observed: what a series without rows can point at.
+    known : Knots or None
+        Known covariates, in the same times.
+    static : Tensor of shape (S, E), or None
+        Static covariates.
     """
 
     offsets: Tensor
@@ -120,6 +152,8 @@ class ScaledPanel(NamedTuple):
     x: Tensor
     scores: Tensor
     mask: Tensor
+    known: Knots | None = None
+    static: Tensor | None = None
 
     @property
     def n_series(self) -> int:
@@ -128,7 +162,7 @@ class ScaledPanel(NamedTuple):
 
     @property
     def n_features(self) -> int:
-        """Number of targets D."""
+        """Number of targets and past covariates D."""
         return self.x.shape[1]
 
 
@@ -150,4 +184,46 @@ def scale_panel(panel: Panel, scaler: Scaler) -> ScaledPanel:
         torch.tensor(np.nan_to_num(x), dtype=torch.float32),
         torch.tensor(np.nan_to_num(scores), dtype=torch.float32),
         torch.tensor(np.isfinite(x)),
+        scale_known(panel, starts_of(panel), scaler),
+        scale_static(panel, scaler),
     )
+
+
+def starts_of(panel: Panel) -> np.ndarray:
+    """Give the time (S,) of the first row of each series; without rows, of its first knot."""
+    first = _first(panel.times, panel.offsets)
+    if panel.known is None:
+        return first
+    has_rows = np.diff(panel.offsets) > 0
+    return np.where(has_rows, first, _first(panel.known.times, panel.known.offsets))
+
+
+def scale_known(panel: Panel, start: np.ndarray, scaler: Scaler) -> Knots | None:
+    """Give known covariates in the model's units, at times since a start (S,) of each series.
+
+    One that is NaN is as before, and before its first value it is that.
+    """
+    if panel.known is None or scaler.known is None:
+        return None
+    offsets, times, values = panel.known
+    t = difference(times, np.repeat(start, np.diff(offsets))) / scaler.time_unit
+    scaled = scaler.known.scaled(filled(values, offsets[:-1], back=True))
+    return Knots(
+        torch.tensor(offsets),
+        torch.tensor(t),
+        torch.tensor(scaled, dtype=torch.float32),
+        panel.schema.known_interpolation,
+    )
+
+
+def scale_static(panel: Panel, scaler: Scaler) -> Tensor | None:
+    """Give static covariates in the model's units, 0 where one is missing."""
+    if panel.static is None or scaler.static is None:
+        return None
+    return torch.tensor(scaler.static.scaled(panel.static), dtype=torch.float32)
+
+
+def _first(times: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    if not len(times):
+        return np.zeros(len(offsets) - 1, times.dtype)
+    return times[np.minimum(offsets[:-1], len(times) - 1)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_object_dtype
 
-from latentode.data.columns import are_numbers, dense, number_template
+from latentode.data.columns import are_numbers, dense, number_template, types_in
 from latentode.data.errors import (
     FrameError,
     Place,
@@ -82,6 +82,35 @@ def read_numbers(column: pd.Series, place: Place) -> np.ndarray:
         fix = mend(place, "{0}.replace([np.inf, -np.inf], np.nan)  # NaN: not measured")
         raise FrameError("E-VALUE-INF", say_which(place, infinite, "infinite value"), fix)
     return values
+
+
+def read_covariate(column: pd.Series, place: Place) -> np.ndarray:
+    """Give a covariate as float64 (N,), true as 1 and false as 0, NaN where it is missing.
+
+    >>> column = pd.Series([True, False])
+    >>> read_covariate(column, Place("known covariate 'on'", column.index, None, "df", "on", ""))
+    array([1., 0.])
+    """
+    column = dense(column)
+    if is_object_dtype(column.dtype) and types_in(column) == {bool}:
+        column = column.astype("boolean")
+    if column.dtype.kind == "b":
+        column = column.astype("Float64")
+    if column.dtype.kind in "OUT" and not are_numbers(types_in(column), (Decimal,)):
+        refuse_text(column, place)
+    return read_numbers(column, place)
+
+
+def refuse_text(column: pd.Series, place: Place) -> None:
+    """Refuse a covariate of text or categories, which has no order."""
+    first = plainly(column.dropna().iloc[0])
+    raise FrameError(
+        "E-KNOWN-DTYPE",
+        f"{place.title} must hold numbers or true and false; it has dtype {column.dtype}, with "
+        f"values such as {first}: {name_rows(place, column.notna().to_numpy())}.",
+        f"{place.before}{place.name} = pd.get_dummies({place.name}, "
+        f"columns=[{place.column!r}], dtype=float)  # and name the new columns",
+    )
 
 
 def _as_float(value: Any) -> float:  # noqa: ANN401  any number, or None

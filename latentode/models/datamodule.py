@@ -25,6 +25,7 @@ from latentode.data import (
     first_rows,
     gather_batch,
     infer_schema,
+    n_static,
     question_batches,
     rows_before,
     scale_panel,
@@ -137,6 +138,16 @@ class SeriesDataModule(lightning.LightningDataModule):
         Columns of the series and of the time; by default recognised by name.
     target_cols : Hashable or list, optional
         Columns of the values; by default every other column of numbers.
+    past_cols : Hashable or list, optional
+        Past covariates: observed and read like the targets, but not to be forecast.
+    known_cols : Hashable or list, optional
+        Known covariates: known ahead of time, such as an infusion rate; NaN is *as before*.
+    static_cols : Hashable or list, optional
+        Static covariates, of numbers, categories or text.
+    static : DataFrame, optional
+        One row for each series, with the static covariates if ``df`` does not have them.
+    known_interpolation : {"previous", "linear"}, default="previous"
+        What lies between two values of a known covariate.
     regime : str or Regime, default="forecast"
         What a model is asked in training: what follows a cut, "forecast" or a `Forecast`; hidden
         rows, "interpolation" or an `Interpolation`; or the very rows that it reads, "elbo".
@@ -189,6 +200,11 @@ class SeriesDataModule(lightning.LightningDataModule):
         id_col: Hashable | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
+        past_cols: Hashable | Sequence[Hashable] | None = None,
+        known_cols: Hashable | Sequence[Hashable] | None = None,
+        static_cols: Hashable | Sequence[Hashable] | None = None,
+        static: object = None,
+        known_interpolation: str = "previous",
         regime: str | Regime = "forecast",
         batch_size: int = 64,
         val_fraction: float = 0.15,
@@ -207,8 +223,19 @@ class SeriesDataModule(lightning.LightningDataModule):
         self.max_rows = max_rows
         self.max_asked = max_asked
         self.random_state = random_state
-        self.schema = infer_schema(df, id_col=id_col, time_col=time_col, target_cols=target_cols)
-        self.panel = to_panel(df, self.schema)
+        self.schema = infer_schema(
+            df,
+            id_col=id_col,
+            time_col=time_col,
+            target_cols=target_cols,
+            past_cols=past_cols,
+            known_cols=known_cols,
+            static_cols=static_cols,
+            static=static,
+            known_interpolation=known_interpolation,
+        )
+        self._static = static
+        self.panel = to_panel(df, self.schema, static=static)
         check_time_span(self.panel)
         observed = drop_empty_rows(self.panel)
         n_kept = time_holdout(observed, 0.0 if val is not None else val_fraction)
@@ -221,8 +248,24 @@ class SeriesDataModule(lightning.LightningDataModule):
 
     @property
     def n_features(self) -> int:
-        """Number of targets D."""
+        """Number of targets and past covariates D: what an encoder reads and a decoder tells."""
         return self.scaled.n_features
+
+    @property
+    def n_controls(self) -> int:
+        """Number of known covariates C."""
+        return len(self.schema.known_cols)
+
+    @property
+    def n_static(self) -> int:
+        """Number E of the numbers that static covariates are: one for each level of a category."""
+        return n_static(self.schema)
+
+    @property
+    def variable_weights(self) -> Tensor:
+        """Weights (D,) of the variables in the loss of a model: 1, and 0 of a past covariate."""
+        n_targets, n_past = len(self.schema.target_cols), len(self.schema.past_cols)
+        return torch.cat([torch.ones(n_targets), torch.zeros(n_past)])
 
     @property
     def n_held_out(self) -> int:
@@ -235,7 +278,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         whole._end = self.scaled.offsets[1:]
         return whole
 
-    def questions(self, context: object, asked: object) -> list[Batch]:
+    def questions(self, context: object, asked: object, *, static: object = None) -> list[Batch]:
         """Give batches that ask for the rows of one frame, from those of another.
 
         Parameters
@@ -244,13 +287,19 @@ class SeriesDataModule(lightning.LightningDataModule):
             What may be read, in the columns of the frame that is trained on.
         asked : DataFrame
             What is to be told, of series that have a context, or none at all.
+        static : DataFrame, optional
+            Static covariates of the series, where they had a frame of their own; by default that.
 
         Returns
         -------
         list of Batch
             In the scales of training.
         """
-        read, told = (drop_empty_rows(to_panel(part, self.schema)) for part in (context, asked))
+        static = self._static if static is None else static
+        read, told = (
+            drop_empty_rows(to_panel(part, self.schema, static=static))
+            for part in (context, asked)
+        )
         return question_batches(read, told, self.scaler, max_rows=self.max_rows)
 
     def _questions_of(self, val: object) -> list[Batch]:

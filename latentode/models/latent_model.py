@@ -13,7 +13,7 @@ from latentode.data import Batch
 from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
 from latentode.models.penalties import Penalty
 from latentode.nn import Context, Decoder, Encoder, Where, everywhere
-from latentode.nn.path import segment_path
+from latentode.nn.segments import carried, segment_path
 from latentode.solvers import SolverError
 from latentode.solvers.checks import check_not_negative, check_part, check_positive
 
@@ -101,10 +101,10 @@ class LatentModel(lightning.LightningModule):
 
     def carry(self, z0: Tensor, context: Context, ts: Tensor) -> Tensor:
         """Give the latent states (B, P, L) at times ts (B, P), from those at the anchor."""
+        inputs = context.inputs
         if self.encoder.anchor == "rows":
-            return segment_path(self.path, z0, context.t, context.lengths, ts)
-        zs: Tensor = self.path(z0, self.encoder.anchor_time(context.t), ts)
-        return zs
+            return segment_path(self.path, z0, context.t, context.lengths, ts, inputs)
+        return carried(self.path, z0, self.encoder.anchor_time(context.t), ts, inputs)
 
     def decode(
         self, zs: Tensor, ts: Tensor, context: Context, where: Where | None = None

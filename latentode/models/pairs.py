@@ -64,7 +64,8 @@ def batches_of_pairs(
         place, ts = _pad_times(row, since[pairs], len(chosen))
         end = scaled.offsets[torch.tensor(chosen) + 1]
         first = torch.maximum(scaled.offsets[torch.tensor(chosen)], end - max_rows)
-        batch = in_float64(gather_context(scaled, RowRange(first, end), ts))
+        rows, numbers = RowRange(first, end), torch.tensor(chosen)
+        batch = in_float64(gather_context(scaled, rows, ts, numbers))
         yield Some(batch, pairs, chosen, row, place)
 
 

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from latentode.data import Batch
 from latentode.models.objectives import Draw
-from latentode.nn import Context, ODEPath
+from latentode.nn import Context, Inputs, ODEPath
 from latentode.nn.context import Kept, kept_rows, within
+from latentode.nn.segments import carried
 from latentode.solvers.checks import check_not_negative, check_share
 
 if TYPE_CHECKING:
@@ -68,12 +69,15 @@ class ShiftConsistency:
         if model.encoder.anchor == "start":
             rest = without_first(context, n_left_out)
             # A state of the whole series, carried to where the rest begins.
-            here = model.path(draw.z0, context.t[:, 0], rest.t[:, :1])[:, 0]
+            here = carried(model.path, draw.z0, context.t[:, 0], rest.t[:, :1], context.inputs)[
+                :, 0
+            ]
             difference = here - model.encoder(rest).mean
         else:
             rest, end = without_last(context, n_left_out)
             z_end = model.encoder(rest).mean
-            difference = model.path(z_end, end, torch.zeros_like(end)[:, None])[:, 0] - draw.z0
+            now = torch.zeros_like(end)[:, None]
+            difference = carried(model.path, z_end, end, now, context.inputs)[:, 0] - draw.z0
         return self.weight * difference.square().mean()
 
 
@@ -109,7 +113,10 @@ class Continuity:
         start, end = t[:, :-1].flatten()[is_step], t[:, 1:].flatten()[is_step]
         if not len(start):
             return z.new_zeros(())
-        arrived = model.path(z[:, :-1].flatten(0, 1)[is_step], start, end[:, None])[:, 0]
+        series = is_step.nonzero()[:, 0] // (t.shape[1] - 1)
+        inputs = batch.context.inputs.of(series)
+        begin = z[:, :-1].flatten(0, 1)[is_step]
+        arrived = carried(model.path, begin, start, end[:, None], inputs)[:, 0]
         return self.weight * (arrived - z[:, 1:].flatten(0, 1)[is_step]).square().mean()
 
 
@@ -139,7 +146,8 @@ class KineticEnergy:
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:
         """Give the penalty."""
         z = draw.zs.flatten(0, 1)
-        return self.weight * _path(model).rate(batch.ts.flatten(), z).square().mean()
+        rate = _path(model).rate(batch.ts.flatten(), z, _at_each_time(batch))
+        return self.weight * rate.square().mean()
 
 
 class JacobianNorm:
@@ -170,8 +178,8 @@ class JacobianNorm:
         path, t = _path(model), batch.ts.flatten()
         z = draw.zs.flatten(0, 1)
         z = z if z.requires_grad else z.requires_grad_()
-        direction = torch.randn_like(z)
-        (product,) = torch.autograd.grad(path.rate(t, z), z, direction, create_graph=True)
+        direction, rate = torch.randn_like(z), path.rate(t, z, _at_each_time(batch))
+        (product,) = torch.autograd.grad(rate, z, direction, create_graph=True)
         return self.weight * product.square().mean()
 
 
@@ -186,6 +194,13 @@ def without_last(context: Context, n: Tensor) -> Kept:
     The times of the rest are relative to its own end.
     """
     return kept_rows(context, within(context.lengths - n, context.t.shape[1]))
+
+
+def _at_each_time(batch: Batch) -> Inputs:
+    """Give the inputs of the series of every time asked, one after another."""
+    n_series, n_asked = batch.ts.shape
+    series = torch.arange(n_series, device=batch.ts.device).repeat_interleave(n_asked)
+    return batch.context.inputs.of(series)
 
 
 def _path(model: "LatentModel") -> ODEPath:

@@ -72,7 +72,7 @@ def forecast(
     module : LatentModel
         A trained model; it is not changed.
     scaled : ScaledPanel
-        What was observed of S series.
+        What was observed of S series, and what is known of them ahead; see `known_of_query`.
     series : ndarray of shape (P,)
         Position of each pair's series.
     since : ndarray of shape (P,)

@@ -16,7 +16,8 @@ class RNN(LatentModel):
     Parameters
     ----------
     encoder : Encoder
-        Gives the state at the end of the context.
+        Gives the state at the end of the context. What it reads of controls and of numbers that
+        do not change, the step is told too.
     decoder : Decoder
         Gives p(x | z).
     objective : Objective, optional
@@ -55,7 +56,7 @@ class RNN(LatentModel):
     ) -> None:
         super().__init__(
             encoder,
-            GRUStep(decoder.latent_size),
+            GRUStep(decoder.latent_size, n_controls=encoder.n_controls, n_static=encoder.n_static),
             decoder,
             objective=objective or Direct(),
             penalties=penalties,

@@ -1,7 +1,9 @@
 """Building blocks of models: encoders, vector fields, latent paths, decoders, likelihoods."""
 
 from latentode.nn.context import Context
+from latentode.nn.controls import Controls, Inputs
 from latentode.nn.decoder import Decoder
+from latentode.nn.driven import DrivenField
 from latentode.nn.encoder import Encoder
 from latentode.nn.likelihood import (
     LIKELIHOODS,
@@ -22,7 +24,9 @@ from latentode.nn.where import Where, everywhere
 __all__ = [
     "LIKELIHOODS",
     "Context",
+    "Controls",
     "Decoder",
+    "DrivenField",
     "Encoder",
     "EulerStep",
     "Fading",
@@ -31,6 +35,7 @@ __all__ = [
     "GRUStep",
     "GatedField",
     "Gaussian",
+    "Inputs",
     "Interpolating",
     "MLPField",
     "Mixture",

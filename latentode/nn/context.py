@@ -1,13 +1,14 @@
 """What a model may read of a batch of series, and what can be said of it row by row."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from latentode.nn.controls import Controls, Inputs, chosen_inputs
 from latentode.nn.summary import CLIP, OLDEST, Summary, summarise
 
 
@@ -27,6 +28,10 @@ class Context:
         Rows of each series; those behind are padding.
     scores : Tensor of shape (B, T, D), optional
         What networks read of the values, as their normal scores; by default the values, clipped.
+    controls : Controls, optional
+        What acts on the series from outside, in the same times; also after the context.
+    static : Tensor of shape (B, E), optional
+        What does not change in a series.
     """
 
     t: Tensor
@@ -34,6 +39,8 @@ class Context:
     mask: Tensor
     lengths: Tensor
     scores: Tensor | None = None
+    controls: Controls | None = None
+    static: Tensor | None = None
 
     @cached_property
     def read(self) -> Tensor:
@@ -45,6 +52,16 @@ class Context:
     def summary(self) -> Summary:
         """A few numbers for each variable, computed once for all who ask."""
         return summarise(self.t, self.x, self.mask, self.read)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What is told of the series beside observations."""
+        return Inputs(self.controls, self.static)
+
+    def since(self, start: Tensor) -> "Context":
+        """Count the times of each series from another time (B,)."""
+        controls = None if self.controls is None else self.controls.shifted(-start)
+        return replace(self, t=self.t - start[:, None], controls=controls)
 
     def inside(self) -> Tensor:
         """Say of each row whether it is one, and no padding; (B, T)."""
@@ -106,16 +123,18 @@ def kept_rows(context: Context, kept: Tensor) -> Kept:
         mask,
         lengths,
         None if scores is None else scores.gather(1, wide) * mask,
+        None if context.controls is None else context.controls.shifted(-end),
+        context.static,
     )
     return Kept(less, end)
 
 
-def row_features(context: Context, *, n_frequencies: int = 0) -> Tensor:
-    """Give what a network reads of each row, of shape (B, T, 3 D + 2 + 2 n_frequencies).
+def row_features(context: Context, *, n_frequencies: int = 0, n_controls: int = 0) -> Tensor:
+    """Give what a network reads of each row, (B, T, 3 D + 2 + 2 n_frequencies + 2 n_controls).
 
     These are the values, which of them were observed, how long ago each variable was observed
-    before, the gap to the row before, the time to the anchor of the context, and as many waves of
-    that time as asked, of 1, 2, ... periods in a unit of time.
+    before, the gap to the row before, the time to the anchor of the context, as many waves of
+    that time as asked, of 1, 2, ... periods in a unit of time, and `row_controls`.
     """
     t, mask = context.t, context.mask
     gap = torch.log1p(t.diff(dim=1, prepend=t[:, :1]))
@@ -124,12 +143,26 @@ def row_features(context: Context, *, n_frequencies: int = 0) -> Tensor:
         k = torch.arange(1, n_frequencies + 1, device=t.device)
         phase = 2 * math.pi * k * t[..., None]
         numbers += [phase.sin(), phase.cos()]
+    numbers += row_controls(context, n_controls)
     return torch.cat([context.read, mask.to(t.dtype), *numbers], dim=-1)
 
 
-def n_row_features(n_features: int, *, n_frequencies: int = 0) -> int:
+def n_row_features(n_features: int, *, n_frequencies: int = 0, n_controls: int = 0) -> int:
     """Give the width of `row_features`."""
-    return 3 * n_features + 2 + 2 * n_frequencies
+    return 3 * n_features + 2 + 2 * n_frequencies + 2 * n_controls
+
+
+def row_controls(context: Context, n_controls: int) -> list[Tensor]:
+    """Give the controls at each row, and their integrals since the row before, each (B, T, C).
+
+    A dose between two rows, in force at neither of them, is seen by the latter.
+    """
+    inputs = chosen_inputs(context.inputs, n_controls=n_controls, n_static=0, reader="a reader")
+    if inputs.controls is None:
+        return []
+    t = context.t
+    before = torch.cat([t[:, :1], t[:, :-1]], dim=1)
+    return [*inputs.at(t), *inputs.amounts(before, t)]
 
 
 def ages(t: Tensor, mask: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from latentode.nn.context import Context
+from latentode.nn.controls import NO_INPUTS, Inputs, chosen_inputs
 from latentode.nn.likelihood import LIKELIHOODS, Likelihood
 from latentode.nn.rules import Fading, Interpolating
 from latentode.nn.variables import VariableTokens, check_attended
@@ -38,6 +39,7 @@ class Known(NamedTuple):
 
     rule: Any
     head: Tensor | None
+    inputs: Inputs = NO_INPUTS
 
 
 class Decoder(nn.Module):
@@ -68,6 +70,9 @@ class Decoder(nn.Module):
         Layers of attention across variables, in the head "variable".
     dropout : float, default=0.0
         Share of the head's hidden features that each training step leaves out.
+    n_controls, n_static : int, default=0
+        Controls, and numbers that do not change in a series, that the head reads at the times
+        asked as it reads the latent state.
 
     Examples
     --------
@@ -90,19 +95,26 @@ class Decoder(nn.Module):
         rule: str | None = "fading",
         n_attention: int = 0,
         dropout: float = 0.0,
+        n_controls: int = 0,
+        n_static: int = 0,
     ) -> None:
         super().__init__()
         check_sizes(latent_size=latent_size, n_features=n_features, hidden_size=hidden_size)
         check_whole("n_attention", n_attention, least=0)
         check_part("dropout", dropout)
+        check_whole("n_controls", n_controls, least=0)
+        check_whole("n_static", n_static, least=0)
         self.latent_size = latent_size
+        self.n_controls = n_controls
+        self.n_static = n_static
         self.n_features = n_features
         self.likelihood = _likelihood(likelihood, n_features)
         if rule is not None:
             check_choice("rule", rule, RULES)
         self.rule: Rule | None = None if rule is None else RULES[rule](n_features)
         n_local = 0 if self.rule is None else self.rule.n_local
-        sizes = latent_size, n_local, hidden_size, n_features, self.likelihood.n_parameters
+        n_read = latent_size + n_controls + n_static
+        sizes = n_read, n_local, hidden_size, n_features, self.likelihood.n_parameters
         check_choice("head", head, HEADS)
         if n_attention and head != "variable":
             raise ValueError(f"n_attention={n_attention} is for head=variable, not {head}.")
@@ -119,7 +131,13 @@ class Decoder(nn.Module):
     def read(self, context: Context) -> Known:
         """Give what the decoder knows of a context, once for all times and draws."""
         rule = None if self.rule is None else self.rule.read(context)
-        return Known(rule, self.head.read(context))
+        inputs = chosen_inputs(
+            context.inputs,
+            n_controls=self.n_controls,
+            n_static=self.n_static,
+            reader="the decoder",
+        )
+        return Known(rule, self.head.read(context), inputs)
 
     def forward(
         self,
@@ -139,7 +157,9 @@ class Decoder(nn.Module):
         local = ts.new_zeros(*ts.shape, 0)
         if self.rule is not None:
             local = self.rule.local(known.rule, ts)
-        raw = self.head(z, local, known.head, where)
+        told = known.inputs.at(ts)
+        states = torch.cat([z, *told], dim=-1) if told else z
+        raw = self.head(states, local, known.head, where)
         if self.rule is not None:
             location = raw[..., 0]
             if self.slack is not None:

@@ -1,13 +1,14 @@
 """Encoders: from what was observed to a distribution over the latent state."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
 from latentode.nn.context import Context
+from latentode.nn.controls import chosen_inputs
 from latentode.nn.readers import (
     GRUDReader,
     GRUReader,
@@ -19,11 +20,11 @@ from latentode.nn.summary import CLIP, N_NUMBERS
 from latentode.solvers.checks import check_choice, check_part, check_sizes, check_whole
 
 ANCHORS = ("end", "start", "rows")
-# The best known readers, by their names; each is made of a number of variables and a width.
-READERS: dict[str, Callable[[int, int], Reader]] = {
+# The best known readers, by their names.
+READERS: dict[str, Callable[..., Reader]] = {
     "gru": GRUReader,
-    "gru-backward": lambda d, h: GRUReader(d, h, direction="backward"),
-    "gru-both": lambda d, h: GRUReader(d, h, direction="both"),
+    "gru-backward": partial(GRUReader, direction="backward"),
+    "gru-both": partial(GRUReader, direction="both"),
     "gru-d": GRUDReader,
     "ode-rnn": ODERNNReader,
     "attention": TimeAttentionReader,
@@ -61,6 +62,11 @@ class Encoder(nn.Module):
         Whether the summaries of every variable are read too; never for "rows".
     dropout : float, default=0.3
         Share of the features that each training step leaves out.
+    n_controls : int, default=0
+        Controls C that are read with each row; a reader that is handed in has its own number.
+    n_static : int, default=0
+        Numbers E that do not change in a series; they are read beside the features, and never
+        left out.
 
     References
     ----------
@@ -91,6 +97,8 @@ class Encoder(nn.Module):
         n_hidden: int = 0,
         summaries: bool = True,
         dropout: float = 0.3,
+        n_controls: int = 0,
+        n_static: int = 0,
     ) -> None:
         super().__init__()
         check_choice("anchor", anchor, ANCHORS)
@@ -98,14 +106,19 @@ class Encoder(nn.Module):
         check_whole("n_heads", n_heads, least=0)
         check_whole("n_hidden", n_hidden, least=0)
         check_part("dropout", dropout)
+        check_whole("n_controls", n_controls, least=0)
+        check_whole("n_static", n_static, least=0)
         self.anchor = anchor
         self.latent_size = latent_size
-        self.reader = _reader(reader, n_features, hidden_size)
+        self.reader = _reader(reader, n_features, hidden_size, n_controls)
+        self.n_controls = n_controls
+        self.n_static = n_static
         size = self.reader.size
         self.pool = AttentionPool(size, n_heads) if n_heads else None
         self.summaries = summaries and anchor != "rows"
         width = size * (1 + n_heads) + (N_NUMBERS * n_features if self.summaries else 0)
         self.dropout = nn.Dropout(dropout)
+        width += n_static
         self.head = nn.Linear(width, 2 * latent_size)
         # What is linear need not pass through the hidden layers.
         self.hidden = _hidden(width, size, n_hidden, 2 * latent_size) if n_hidden else None
@@ -131,6 +144,11 @@ class Encoder(nn.Module):
         if self.summaries:
             features.append(context.summary.bounded().flatten(1)[:, None])
         read = self.dropout(torch.cat(features, dim=-1))
+        told = chosen_inputs(
+            context.inputs, n_controls=0, n_static=self.n_static, reader="the encoder"
+        )
+        if self.n_static:
+            read = torch.cat([read, *told.at(context.t[:, : states.shape[1]])], dim=-1)
         numbers = self.head(read) if self.hidden is None else self.head(read) + self.hidden(read)
         mean, raw_std = numbers.chunk(2, dim=-1)
         std = nn.functional.softplus(raw_std - 2) + 1e-4
@@ -141,7 +159,7 @@ class Encoder(nn.Module):
 
 def since_start(context: Context) -> Context:
     """Count the times of each series from its first row: waves of time then start there."""
-    return replace(context, t=context.t - context.t[:, :1])
+    return context.since(context.t[:, 0])
 
 
 class AttentionPool(nn.Module):
@@ -177,8 +195,8 @@ def _hidden(width: int, size: int, n_hidden: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(width, n_out))
 
 
-def _reader(reader: str | Reader, n_features: int, hidden_size: int) -> Reader:
+def _reader(reader: str | Reader, n_features: int, hidden_size: int, n_controls: int) -> Reader:
     if not isinstance(reader, str):
         return reader
     check_choice("reader", reader, READERS)
-    return READERS[reader](n_features, hidden_size)
+    return READERS[reader](n_features, hidden_size, n_controls=n_controls)

@@ -1,18 +1,20 @@
 """Latent paths: from a state at one time to the states at others."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from latentode.nn.controls import NO_INPUTS, Controls, Inputs, chosen_inputs
+from latentode.nn.driven import Driven, field_at, told_to
+from latentode.nn.latent_time import far_time, real_time
+from latentode.nn.pieces import along, pieces_of
 from latentode.nn.vector_field import Frame
 from latentode.solvers import odeint
 from latentode.solvers.arguments import check_choices
 from latentode.solvers.checks import check_positive
 
-# How far from the anchor time runs as it is, and how much of it is left after that, in the model's
-# unit: ahead, where solutions are damped, and back, where the same damping lets them grow.
-_AHEAD, _BACK = 4.0, 1.0
 # A latent path is short and smooth: one that needs more steps has diverged.
 _MAX_STEPS = 1000
 
@@ -28,7 +30,9 @@ class ODEPath(nn.Module):
     field : Module
         dz/dt as a function of t (B,) and z (B, L). If it has a method ``frame``, what that gives
         is solved instead, see `Frame`; or else, if it has a method ``prepared``, the function
-        that this gives, anew for each solve.
+        that this gives, anew for each solve. Of inputs it is told by its method ``driven``, see
+        `DrivenField`. Where controls are held, they are so in each solve: a path is solved from
+        one change of them to the next.
     speed : float, default=1.0
         Latent time that passes in a unit of time, which is what the field is told and solved in:
         how much may happen.
@@ -75,37 +79,40 @@ class ODEPath(nn.Module):
             max_steps=_MAX_STEPS,
         )
 
-    def forward(self, z0: Tensor, t0: Tensor, ts: Tensor) -> Tensor:
+    def forward(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
         """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,)."""
-        since, t0 = self.speed * far_time(ts - t0[:, None]), self.speed * t0
+        since, told = self.speed * far_time(ts - t0[:, None]), told_to(self.field, inputs)
         is_later = since >= 0
         if bool(is_later.all()) or not bool(is_later.any()):
-            return self._solved(z0, t0, since)
+            return self._solved(z0, t0, since, told)
         # Both directions at once: a sample that is asked for both stands there twice.
         looks_back = (~is_later).any(dim=1).nonzero()[:, 0]
+        twice = torch.cat([torch.arange(len(z0), device=z0.device), looks_back])
         times = torch.cat([since.clamp(min=0), since[looks_back].clamp(max=0)])
         start = torch.cat([z0, z0[looks_back]]), torch.cat([t0, t0[looks_back]])
-        forward, backward = self._solved(*start, times).split([len(z0), len(looks_back)])
+        states = self._solved(*start, times, told.of(twice))
+        forward, backward = states.split([len(z0), len(looks_back)])
         backward = forward.index_copy(0, looks_back, backward)
         return torch.where(is_later[..., None], forward, backward)
 
-    def rate(self, t: Tensor, z: Tensor) -> Tensor:
+    def rate(self, t: Tensor, z: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
         """Give dz/dt (B, L), in 1 per unit of time, at times t (B,) and states z (B, L)."""
-        dz: Tensor = self.speed * self.field(self.speed * t, z)
-        return dz
+        return self.speed * field_at(self.field, t, inputs)(self.speed * t, z)
 
-    def _solved(self, z0: Tensor, t0: Tensor, since: Tensor) -> Tensor:
+    def _solved(self, z0: Tensor, t0: Tensor, since: Tensor, told: Inputs) -> Tensor:
         """Solve away from t0, all times on one side of it."""
         distance = since.abs()
         if bool((distance.diff(dim=1) >= 0).all()):
-            return self._in_order(z0, t0, since)
+            return self._in_order(z0, t0, since, told)
         order = distance.argsort(dim=1, stable=True)
-        zs = self._in_order(z0, t0, since.gather(1, order))
+        zs = self._in_order(z0, t0, since.gather(1, order), told)
         return zs.gather(1, order.argsort(dim=1)[..., None].expand_as(zs))
 
-    def _in_order(self, z0: Tensor, t0: Tensor, since: Tensor) -> Tensor:
+    def _in_order(self, z0: Tensor, t0: Tensor, since: Tensor, told: Inputs) -> Tensor:
         """Solve for times whose distances from t0 rise."""
-        since = nn.functional.pad(since, (1, 0))
+        if isinstance(self.field, Driven):
+            return self._driven(self.field, z0, t0, since, told)
+        t0, since = self.speed * t0, nn.functional.pad(since, (1, 0))
         frame_of = getattr(self.field, "frame", None)
         if frame_of is not None:
             frame: Frame = frame_of()
@@ -116,6 +123,34 @@ class ODEPath(nn.Module):
         field = self.field if prepared is None else prepared()
         zs: Tensor = self.solve(field, z0, t0[:, None] + since).ys[:, 1:]
         return zs
+
+    def _driven(
+        self, driven: Driven, z0: Tensor, t0: Tensor, since: Tensor, told: Inputs
+    ) -> Tensor:
+        """Do the same for a field that is told of inputs."""
+        controls, begin = told.controls, self.speed * t0
+
+        def solve(u: Callable[[Tensor], Tensor] | None, z: Tensor, since: Tensor) -> Tensor:
+            field = driven.driven(u, told.static)
+            zs: Tensor = self.solve(field, z, begin[:, None] + since).ys
+            return zs
+
+        def moving(controls: Controls) -> Callable[[Tensor], Tensor]:
+            def u(t: Tensor) -> Tensor:
+                real = t0 + real_time((t - begin) / self.speed)
+                return controls.at(real[:, None])[:, 0]
+
+            return u
+
+        if controls is None or controls.interpolation == "linear":
+            u = None if controls is None else moving(controls)
+            return solve(u, z0, nn.functional.pad(since, (1, 0)))[:, 1:]
+        knots = self.speed * far_time(controls.t - t0[:, None])
+        pieces = pieces_of(knots, controls.values, controls.changes(), since)
+        sign = torch.where(since[:, -1:] < 0, -1.0, 1.0)
+        return along(
+            pieces, z0, since.abs(), lambda u, z, gone: solve(lambda _: u, z, sign * gone)
+        )
 
 
 class GRUStep(nn.Module):
@@ -128,6 +163,9 @@ class GRUStep(nn.Module):
     ----------
     latent_size : int
         Width L of the latent state.
+    n_controls, n_static : int, default=0
+        Controls that it is told, at the time asked and as their integrals up to it, and numbers
+        that do not change in a series.
 
     Examples
     --------
@@ -136,14 +174,21 @@ class GRUStep(nn.Module):
     torch.Size([1, 2, 3])
     """
 
-    def __init__(self, latent_size: int) -> None:
+    def __init__(self, latent_size: int, *, n_controls: int = 0, n_static: int = 0) -> None:
         super().__init__()
-        self.cell = nn.GRUCell(3, latent_size)
+        self.cell = nn.GRUCell(3 + 2 * n_controls + n_static, latent_size)
+        self.n_controls = n_controls
+        self.n_static = n_static
 
-    def forward(self, z0: Tensor, t0: Tensor, ts: Tensor) -> Tensor:
+    def forward(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
         """Give the states (B, P, L) at times ts (B, P), from z0 (B, L) at t0 (B,)."""
         lead = far_time(ts - t0[:, None])
         told = torch.stack([lead, lead.sign() * torch.log1p(10 * lead.abs()), lead.square()], -1)
+        inputs = chosen_inputs(
+            inputs, n_controls=self.n_controls, n_static=self.n_static, reader="the step"
+        )
+        since = t0[:, None].expand_as(ts)
+        told = torch.cat([told, *inputs.at(ts), *inputs.amounts(since, ts)], dim=-1)
         start = z0[:, None].expand(-1, ts.shape[1], -1)
         zs: Tensor = self.cell(told.flatten(0, 1), start.flatten(0, 1))
         return zs.unflatten(0, ts.shape)
@@ -173,72 +218,8 @@ class EulerStep(nn.Module):
         self.field = field
         self.speed = speed
 
-    def forward(self, z0: Tensor, t0: Tensor, ts: Tensor) -> Tensor:
+    def forward(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
         """Give the states (B, P, L) at times ts (B, P), from z0 (B, L) at t0 (B,)."""
         since = self.speed * far_time(ts - t0[:, None])
-        return z0[:, None] + since[..., None] * self.field(self.speed * t0, z0)[:, None]
-
-
-def segment_path(path: nn.Module, zs: Tensor, t: Tensor, lengths: Tensor, ts: Tensor) -> Tensor:
-    """Carry a state at every row to the times that follow it, all rows of all series at once.
-
-    Parameters
-    ----------
-    path : Module
-        Carries a state from one time to others, as `ODEPath`.
-    zs : Tensor of shape (B, T, L)
-        States at the rows.
-    t : Tensor of shape (B, T)
-        Times of the rows, rising.
-    lengths : Tensor of shape (B,)
-        Rows of each series.
-    ts : Tensor of shape (B, P)
-        Times asked, in any order; each is reached from the last row up to it, or from the first.
-
-    Returns
-    -------
-    Tensor of shape (B, P, L)
-        The states there.
-
-    Examples
-    --------
-    >>> import torch
-    >>> path = EulerStep(lambda t, z: torch.ones_like(z))
-    >>> zs, t = torch.tensor([[[0.0], [10.0]]]), torch.tensor([[-1.0, 0.0]])
-    >>> ts = torch.tensor([[-0.75, 0.5, -1.25]])
-    >>> segment_path(path, zs, t, torch.tensor([2]), ts)[0, :, 0]
-    tensor([ 0.2500, 10.5000, -0.2500])
-    """
-    n_before = torch.searchsorted(t.contiguous(), ts.contiguous(), right=True)
-    row = (n_before.minimum(lengths[:, None]) - 1).clamp(min=0)
-    segment = (torch.arange(len(t), device=t.device)[:, None] * t.shape[1] + row).flatten()
-    order = segment.argsort(stable=True)
-    used, counts = segment[order].unique_consecutive(return_counts=True)
-    # Times of the same segment stand in a line of their own, as long as twice the mean at most: a
-    # segment with more of them has several lines, and is solved in each.
-    width = max(2 * len(segment) // len(used), 1)
-    number = torch.arange(len(used), device=t.device).repeat_interleave(counts)
-    place = torch.arange(len(segment), device=t.device) - (counts.cumsum(0) - counts)[number]
-    n_lines = torch.ceil(counts / width).long()
-    line = (n_lines.cumsum(0) - n_lines)[number] + place // width
-    of_line = used.repeat_interleave(n_lines)
-    start = t.flatten()[of_line]
-    asked = start[:, None].repeat(1, min(width, int(counts.max())))
-    asked = asked.index_put((line, place % width), ts.flatten()[order])
-    states = path(zs.flatten(0, 1)[of_line], start, asked)
-    result = states[line, place % width]
-    return result[order.argsort()].unflatten(0, ts.shape)
-
-
-def far_time(since: Tensor) -> Tensor:
-    """Give latent time since the anchor: as it is nearby, and bounded however far it goes.
-
-    Examples
-    --------
-    >>> far_time(torch.tensor([-1e6, -0.5, 3.0, 6.0, 1e6]))
-    tensor([-2.0000, -0.5000,  3.0000,  5.5739,  8.0000])
-    """
-    near = torch.where(since > 0, _AHEAD, _BACK)
-    beyond = (since.abs() - near).clamp(min=0)
-    slowed = near * -torch.expm1(-beyond / near)
-    return since.sign() * (since.abs().minimum(near) + slowed)
+        slope = field_at(self.field, t0, inputs)(self.speed * t0, z0)
+        return z0[:, None] + since[..., None] * slope[:, None]

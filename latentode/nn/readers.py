@@ -6,7 +6,15 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from latentode.nn.context import Context, ages, n_row_features, reverse, row_at, row_features
+from latentode.nn.context import (
+    Context,
+    ages,
+    n_row_features,
+    reverse,
+    row_at,
+    row_controls,
+    row_features,
+)
 from latentode.nn.summary import CLIP
 from latentode.solvers import odeint
 from latentode.solvers.checks import check_choice
@@ -58,6 +66,8 @@ class GRUReader(nn.Module):
         In which order of time to read.
     n_frequencies : int, default=0
         Waves of time that are read with each row, see `row_features`.
+    n_controls : int, default=0
+        Controls that are read with each row, see `row_controls`.
 
     Examples
     --------
@@ -75,19 +85,22 @@ class GRUReader(nn.Module):
         *,
         direction: str = "forward",
         n_frequencies: int = 0,
+        n_controls: int = 0,
     ) -> None:
         super().__init__()
         check_choice("direction", direction, DIRECTIONS)
-        width = n_row_features(n_features, n_frequencies=n_frequencies)
+        width = n_row_features(n_features, n_frequencies=n_frequencies, n_controls=n_controls)
         forward, backward = direction != "backward", direction != "forward"
         self.forward_gru = nn.GRU(width, hidden_size, batch_first=True) if forward else None
         self.backward_gru = nn.GRU(width, hidden_size, batch_first=True) if backward else None
         self.n_frequencies = n_frequencies
+        self.n_controls = n_controls
         self.size = hidden_size * (forward + backward)
 
     def forward(self, context: Context) -> Reading:
         """Read a context."""
-        rows, lengths = row_features(context, n_frequencies=self.n_frequencies), context.lengths
+        rows = row_features(context, n_frequencies=self.n_frequencies, n_controls=self.n_controls)
+        lengths = context.lengths
         states, final = [], []
         # Padding stands behind the rows, so what a GRU makes of it is never looked at.
         if self.forward_gru is not None:
@@ -112,6 +125,8 @@ class GRUDReader(nn.Module):
         Observed variables D.
     hidden_size : int, default=32
         Width of its state.
+    n_controls : int, default=0
+        Controls that are read with each row, see `row_controls`.
 
     References
     ----------
@@ -119,11 +134,12 @@ class GRUDReader(nn.Module):
     Series with Missing Values, equations 10 to 13.
     """
 
-    def __init__(self, n_features: int, hidden_size: int = 32) -> None:
+    def __init__(self, n_features: int, hidden_size: int = 32, *, n_controls: int = 0) -> None:
         super().__init__()
         self.input_decay = nn.Parameter(torch.zeros(n_features))
         self.state_decay = nn.Linear(n_features, hidden_size)
-        self.cell = nn.GRUCell(2 * n_features + 1, hidden_size)
+        self.cell = nn.GRUCell(2 * n_features + 1 + 2 * n_controls, hidden_size)
+        self.n_controls = n_controls
         self.size = hidden_size
 
     def forward(self, context: Context) -> Reading:
@@ -132,7 +148,8 @@ class GRUDReader(nn.Module):
         age = ages(t, mask)
         fading = torch.exp(-nn.functional.softplus(self.input_decay) * age)
         filled = torch.where(mask, x, fading * _last_values(x, mask))
-        rows = torch.cat([filled, mask.to(x.dtype), t.clamp(-CLIP, CLIP)[..., None]], dim=-1)
+        numbers = [filled, mask.to(x.dtype), t.clamp(-CLIP, CLIP)[..., None]]
+        rows = torch.cat([*numbers, *row_controls(context, self.n_controls)], dim=-1)
         kept = torch.exp(-torch.relu(self.state_decay(age)))
         h, states = x.new_zeros(len(x), self.size), []
         for row, part in zip(rows.unbind(1), kept.unbind(1), strict=True):
@@ -158,6 +175,8 @@ class ODERNNReader(nn.Module):
         How to step, see `odeint`.
     n_steps : int, default=1
         Steps in each gap.
+    n_controls : int, default=0
+        Controls that are read with each row, see `row_controls`.
 
     References
     ----------
@@ -166,20 +185,27 @@ class ODERNNReader(nn.Module):
     """
 
     def __init__(
-        self, n_features: int, hidden_size: int = 32, *, method: str = "euler", n_steps: int = 1
+        self,
+        n_features: int,
+        hidden_size: int = 32,
+        *,
+        method: str = "euler",
+        n_steps: int = 1,
+        n_controls: int = 0,
     ) -> None:
         super().__init__()
         self.field = nn.Sequential(
             nn.Linear(hidden_size, hidden_size), nn.Tanh(), nn.Linear(hidden_size, hidden_size)
         )
-        self.cell = nn.GRUCell(n_row_features(n_features), hidden_size)
+        self.cell = nn.GRUCell(n_row_features(n_features, n_controls=n_controls), hidden_size)
+        self.n_controls = n_controls
         self.method = method
         self.n_steps = n_steps
         self.size = hidden_size
 
     def forward(self, context: Context) -> Reading:
         """Read a context."""
-        rows, t = row_features(context), context.t
+        rows, t = row_features(context, n_controls=self.n_controls), context.t
         gaps = t.diff(dim=1, prepend=t[:, :1]).clamp(min=0)
         h, states = rows.new_zeros(len(rows), self.size), []
         for row, gap in zip(rows.unbind(1), gaps.unbind(1), strict=True):
@@ -214,6 +240,8 @@ class TimeAttentionReader(nn.Module):
         Smoothings of each variable.
     time_size : int, default=16
         Width of the embedding of time.
+    n_controls : int, default=0
+        Controls that are read with each row, see `row_controls`.
 
     References
     ----------
@@ -222,19 +250,27 @@ class TimeAttentionReader(nn.Module):
     """
 
     def __init__(
-        self, n_features: int, hidden_size: int = 32, *, n_heads: int = 4, time_size: int = 16
+        self,
+        n_features: int,
+        hidden_size: int = 32,
+        *,
+        n_heads: int = 4,
+        time_size: int = 16,
+        n_controls: int = 0,
     ) -> None:
         super().__init__()
         self.frequency = nn.Parameter(2 * math.pi * torch.logspace(-1, 1, time_size - 1))
         self.phase = nn.Parameter(torch.rand(time_size - 1))
         self.query = nn.Linear(time_size, n_heads * time_size)
         self.key = nn.Linear(time_size, n_heads * time_size, bias=False)
+        n_row = n_row_features(n_features, n_controls=n_controls)
         self.out = nn.Sequential(
-            nn.Linear(2 * n_heads * n_features + n_row_features(n_features), hidden_size),
+            nn.Linear(2 * n_heads * n_features + n_row, hidden_size),
             nn.SiLU(),
             nn.Linear(hidden_size, hidden_size),
         )
         self.n_heads = n_heads
+        self.n_controls = n_controls
         self.size = hidden_size
 
     def forward(self, context: Context) -> Reading:
@@ -255,7 +291,8 @@ class TimeAttentionReader(nn.Module):
         total = torch.einsum("bhqk,bkd->bqhd", weights, observed)
         smoothed = torch.einsum("bhqk,bkd->bqhd", weights, x)
         smoothed = smoothed / (total + 1e-3)
-        numbers = [smoothed.flatten(2), torch.log1p(total).flatten(2), row_features(context)]
+        rows = row_features(context, n_controls=self.n_controls)
+        numbers = [smoothed.flatten(2), torch.log1p(total).flatten(2), rows]
         states = self.out(torch.cat(numbers, dim=-1))
         return Reading(states, row_at(states, lengths - 1))
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from latentode.nn import EulerStep, GRUStep, MLPField, ODEPath, OscillatorField
-from latentode.nn.path import far_time, segment_path
+from latentode.nn.latent_time import far_time
+from latentode.nn.segments import segment_path
 from latentode.solvers import odeint
 
 
