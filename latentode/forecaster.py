@@ -72,9 +72,11 @@ class LatentODEForecaster(BaseEstimator):
 
     Parameters
     ----------
-    id_col, time_col : Hashable, optional
-        Columns of the series and of the time; by default recognised by name, and a frame without
-        a column of series is one series.
+    id_col : Hashable or list, optional
+        Column of the series, or columns that tell them apart together; by default recognised by
+        name, and a frame without one is one series.
+    time_col : Hashable, optional
+        Column of the time; by default recognised by name.
     target_cols : Hashable or list, optional
         Columns to forecast. By default ``y``, ``target`` or ``value`` if there is one, and every
         other column of numbers if not.
@@ -152,7 +154,7 @@ class LatentODEForecaster(BaseEstimator):
     def __init__(
         self,
         *,
-        id_col: Hashable | None = None,
+        id_col: Hashable | Sequence[Hashable] | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
         latent_size: int = 16,
@@ -455,8 +457,7 @@ def _n_epochs(n_batches: int) -> int:
 
 
 def _columns(schema: Schema) -> list[Hashable]:
-    keys = [schema.time_col] if schema.id_col is None else [schema.id_col, schema.time_col]
-    return [*keys, *schema.target_cols]
+    return [*schema.id_cols, schema.time_col, *schema.target_cols]
 
 
 def _ask(at: object, horizon: object, step: object, panel: Panel, observed: Panel) -> Query:

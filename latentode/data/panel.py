@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from latentode.data.columns import Schema
-from latentode.data.errors import FrameError, Place, count, plainly
-from latentode.data.rows import Rows, open_frame, place_of, require_columns
+from latentode.data.errors import FrameError, Place, count, name_series, plainly
+from latentode.data.ids import canonical, read_series
+from latentode.data.rows import Rows, open_later, place_of
 from latentode.data.times import convert_times, read_times, times_as_column
-from latentode.data.values import ONE_SERIES, canonical, read_ids, read_numbers
+from latentode.data.values import read_numbers
 
 __all__ = ["Panel", "check_time_span", "drop_empty_rows", "select_series", "to_panel"]
 
@@ -63,10 +64,9 @@ def to_panel(df: object, schema: Schema) -> Panel:
     >>> panel.ids, panel.offsets, panel.times
     (('a', 'b'), array([0, 2, 3]), array([4, 9, 3]))
     """
-    rows = open_frame(df, id_col=schema.id_col, time_col=schema.time_col)
-    require_columns(rows, schema, targets=True)
-    codes, ids = _read_series(rows, schema)
-    place = place_of(rows, schema.time_col, "time column", schema.id_col)
+    rows = open_later(df, schema, targets=True)
+    codes, ids = read_series(rows, schema.id_cols)
+    place = place_of(rows, schema.time_col, "time column", schema.id_cols)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
     order = np.lexsort((times, codes))
     codes, times = codes[order], times[order]
@@ -178,17 +178,10 @@ def check_time_span(panel: Panel) -> None:
     )
 
 
-def _read_series(rows: Rows, schema: Schema) -> tuple[np.ndarray, tuple[Hashable, ...]]:
-    """Give each row's position among the distinct ids, and the ids."""
-    if schema.id_col is None:
-        return np.zeros(len(rows.frame), dtype="int64"), (ONE_SERIES,)
-    return read_ids(rows.frame[schema.id_col], place_of(rows, schema.id_col, "id column"))
-
-
 def _read_values(rows: Rows, schema: Schema) -> np.ndarray:
     values = np.empty((len(rows.frame), len(schema.target_cols)))
     for d, target in enumerate(schema.target_cols):
-        place = place_of(rows, target, "target column", schema.id_col)
+        place = place_of(rows, target, "target column", schema.id_cols)
         values[:, d] = read_numbers(rows.frame[target], place)
     return values
 
@@ -211,8 +204,8 @@ def _refuse_duplicates(
         _name_pair(place, order[i], order[i + 1], stamp)
         for i, stamp in zip(at[:3], stamps, strict=True)
     ]
-    subset = [column for column in (schema.id_col, schema.time_col) if column is not None]
-    hint = "" if schema.id_col is not None else " If the frame holds several series, pass id_col."
+    subset = [*schema.id_cols, schema.time_col]
+    hint = "" if schema.id_cols else " If the frame holds several series, pass id_col."
     raise FrameError(
         "E-TIME-DUP",
         f"{count(len(at), 'row')} at the time of another row of the same series: "
@@ -223,6 +216,6 @@ def _refuse_duplicates(
 
 
 def _name_pair(place: Place, one: int, other: int, stamp: object) -> str:
-    series = "" if place.series is None else f"series {plainly(place.series.iloc[one])} "
+    series = f"series {name_series(place, one)} " if place.ids else ""
     rows = f"rows {plainly(place.labels[one])} and {plainly(place.labels[other])}"
     return f"{series}at {plainly(stamp)} ({rows})"

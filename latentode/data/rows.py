@@ -1,12 +1,12 @@
 """The rows of any data frame, as pandas, with what stands in the index as columns."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import narwhals as nw
 import pandas as pd
 
-from latentode.data.columns import ID_NAMES, TIME_NAMES, Schema
+from latentode.data.columns import ID_NAMES, TIME_NAMES, Schema, as_labels
 from latentode.data.errors import FrameError, Place, as_code, listed, nearest
 
 
@@ -21,12 +21,11 @@ class Rows(NamedTuple):
     """Python that a fix has to begin with, such as "df = df.reset_index(); "."""
 
 
-def open_frame(
-    df: object, *, id_col: Hashable | None, time_col: Hashable | None, name: str = "df"
-) -> Rows:
+def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: str = "df") -> Rows:
     """Give the rows of any data frame as pandas, with a time index turned into columns.
 
-    It has at least one row and unique names; the caller's own frame is not changed.
+    It has at least one row and unique names; the caller's own frame is not changed. ``id_col``
+    is one column, a list of them, or None if they were not named.
 
     >>> df = pd.DataFrame({"hr": [71.0]}, index=pd.to_datetime(["2024-01-01"]))
     >>> list(open_frame(df, id_col=None, time_col=None).frame.columns)
@@ -37,7 +36,9 @@ def open_frame(
     if not len(frame):
         what = f"{name} has no rows; columns: {listed(frame.columns)}."
         raise FrameError("E-EMPTY", what, "give at least one row")
-    levels, renamed = _levels_to_read(frame, id_col, time_col)
+    id_cols = as_labels(id_col, [*frame.columns, *frame.index.names])
+    _refuse_nameless_levels(frame, id_cols, time_col, name)
+    levels, renamed = _levels_to_read(frame, id_cols, time_col)
     if not levels:
         return Rows(frame, name, before)
     both = [label for label in levels if label in list(frame.columns)]
@@ -51,19 +52,26 @@ def open_frame(
     return Rows(wide, name, f"{before}{name} = {name}.reset_index(names={as_code(renamed)}); ")
 
 
-def require_columns(rows: Rows, schema: Schema, *, targets: bool) -> None:
-    """Refuse rows of a later frame that lack a column of fit, the targets only if wanted.
+def open_later(df: object, schema: Schema, *, targets: bool, name: str = "df") -> Rows:
+    """Open a frame that came after fit, and refuse it if it lacks a column of the schema.
 
-    >>> schema = Schema(None, "t", ("y",), "number", None, None, ())
-    >>> rows = open_frame(pd.DataFrame({"T": [1.0]}), id_col=None, time_col="t")
-    >>> require_columns(rows, schema, targets=False)
+    The targets are wanted only if ``targets``.
+
+    >>> schema = Schema((), "t", ("y",), "number", None, None, ())
+    >>> open_later(pd.DataFrame({"T": [1.0]}), schema, targets=False)
     Traceback (most recent call last):
     latentode.data.errors.FrameError: df has no column 't', the time column in fit; it has 'T'.
     Fix: df = df.rename(columns={'T': 't'})  [E-TIME-COL]
     """
-    wanted = [(schema.time_col, "E-TIME-COL", "the time column")]
-    if schema.id_col is not None:
-        wanted.insert(0, (schema.id_col, "E-ID-COL", "the id column"))
+    rows = open_frame(df, id_col=list(schema.id_cols), time_col=schema.time_col, name=name)
+    _require_columns(rows, schema, targets=targets)
+    return rows
+
+
+def _require_columns(rows: Rows, schema: Schema, *, targets: bool) -> None:
+    role = "the id column" if len(schema.id_cols) == 1 else "an id column"
+    wanted = [(column, "E-ID-COL", role) for column in schema.id_cols]
+    wanted.append((schema.time_col, "E-TIME-COL", "the time column"))
     if targets:
         wanted += [(target, "E-TARGET-COL", "a target") for target in schema.target_cols]
     columns = list(rows.frame.columns)
@@ -73,16 +81,16 @@ def require_columns(rows: Rows, schema: Schema, *, targets: bool) -> None:
             raise FrameError(code, f"{what}; it has {listed(columns)}.", _rename(rows, column))
 
 
-def place_of(rows: Rows, column: Hashable, role: str, id_col: Hashable | None = None) -> Place:
+def place_of(rows: Rows, column: Hashable, role: str, id_cols: Sequence[Hashable] = ()) -> Place:
     """Tell how to point at a column of a frame, and at the series of each row if that is known.
 
     >>> rows = open_frame(pd.DataFrame({"t": [1.0]}), id_col=None, time_col=None)
     >>> place_of(rows, "t", "time column").title
     "time column 't'"
     """
-    series = None if id_col is None else rows.frame[id_col]
+    ids = tuple(rows.frame[c] for c in id_cols)
     title = f"{role} {as_code(column)}"
-    return Place(title, rows.frame.index, series, rows.name, column, rows.before)
+    return Place(title, rows.frame.index, ids, rows.name, column, rows.before)
 
 
 def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str]:
@@ -132,18 +140,36 @@ def _refuse_column_names(frame: pd.DataFrame, name: str, before: str) -> None:
         raise FrameError("E-COLS-DUP", what, fix)
 
 
+def _refuse_nameless_levels(
+    frame: pd.DataFrame, id_cols: tuple[Hashable, ...], time_col: Hashable | None, name: str
+) -> None:
+    """Refuse several id levels without names, if nobody named them and no other time is there."""
+    names, columns = frame.index.names, list(frame.columns)
+    timed = any(label in [*columns, *names] for label in (time_col, *TIME_NAMES) if label)
+    if id_cols or timed or len(names) < 3 or names[-1] is not None:
+        return
+    wanted = [f"id_{i}" if label is None else label for i, label in enumerate(names[:-1])]
+    raise FrameError(
+        "E-ID-AMBIG",
+        f"the index of {name} has {len(names)} levels, {listed(names)}: pass id_col with a name "
+        "for each level before the time.",
+        f"LatentODEForecaster(id_col={as_code(wanted)})",
+    )
+
+
 def _levels_to_read(
-    frame: pd.DataFrame, id_col: Hashable | None, time_col: Hashable | None
+    frame: pd.DataFrame, id_cols: tuple[Hashable, ...], time_col: Hashable | None
 ) -> tuple[dict[Hashable, pd.Index], list[Hashable]]:
     """Give the levels of the index that hold data, by name, and a name for every level."""
     index, columns, n = frame.index, list(frame.columns), frame.index.nlevels
-    if n == 1 and not _index_is_data(index, (id_col, time_col)):
+    if n == 1 and not _index_is_data(index, (*id_cols, time_col)):
         return {}, []
-    roles = [(id_col, "id"), (time_col, "time")][-n:]
-    usual = [role if col is None else col for col, role in roles]
+    ids = [(col, col) for col in id_cols] or [(None, "id")]
+    roles = [*ids, (time_col, "time" if time_col is None else time_col)][-n:]
+    usual = [label for _, label in roles]
     # A level without a name is not needed where the column of its role was named and is there.
     needed = [col is None or col not in columns for col, _ in roles]
-    if n > 2:
+    if len(roles) != n:
         usual, needed = [f"level_{i}" for i in range(n)], [False] * n
     names = [usual[i] if name is None else name for i, name in enumerate(index.names)]
     read = [i for i, name in enumerate(index.names) if name is not None or needed[i]]

@@ -8,7 +8,7 @@ from latentode.data.panel import Panel
 from latentode.data.scaling import difference
 from latentode.data.times import Times, convert_times, read_times
 
-_CUT = Place("cut", pd.RangeIndex(1), None, "cut", None, "")
+_CUT = Place("cut", pd.RangeIndex(1), (), "cut", None, "")
 
 
 def time_holdout(panel: Panel, fraction: float) -> np.ndarray:

@@ -133,8 +133,11 @@ class SeriesDataModule(lightning.LightningDataModule):
     ----------
     df : DataFrame
         One row an observation, NaN where a variable was not measured then.
-    id_col, time_col : Hashable, optional
-        Columns of the series and of the time; by default recognised by name.
+    id_col : Hashable or list, optional
+        Column of the series, or columns that tell them apart together; by default recognised by
+        name.
+    time_col : Hashable, optional
+        Column of the time; by default recognised by name.
     target_cols : Hashable or list, optional
         Columns of the values; by default every other column of numbers.
     regime : str or Regime, default="forecast"
@@ -186,7 +189,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         self,
         df: object,
         *,
-        id_col: Hashable | None = None,
+        id_col: Hashable | Sequence[Hashable] | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
         regime: str | Regime = "forecast",
