@@ -11,6 +11,7 @@ from latentode.data.batch import (
     keep_rows,
 )
 from latentode.data.columns import Schema
+from latentode.data.duplicates import OnDuplicates
 from latentode.data.errors import FrameError, LatentODEWarning
 from latentode.data.frame import infer_schema
 from latentode.data.panel import (
@@ -40,6 +41,7 @@ __all__ = [
     "FrameError",
     "Interpolation",
     "LatentODEWarning",
+    "OnDuplicates",
     "Panel",
     "Parts",
     "Query",

@@ -18,6 +18,9 @@ def canonical(ids: Iterable[Hashable]) -> tuple[Hashable, ...]:
     >>> canonical(["b", 10, "a", 9])
     (10, 9, 'a', 'b')
     """
+    ids = tuple(ids)
+    if set(map(type, ids)) in ({int}, {str}):  # the same as below, several times faster
+        return tuple(sorted(ids))  # type: ignore[type-var]
     # Sorted by text first, so that ids with a partial order, such as frozensets, end up the same.
     by_text = sorted(ids, key=lambda key: (type(key).__name__, str(key)))
     try:
@@ -34,9 +37,8 @@ def read_ids(column: pd.Series, place: Place) -> tuple[np.ndarray, tuple[Hashabl
     (array([1, 0, 1]), ('a', 'b'))
     """
     column = dense(column)
-    refuse_rows(place, column.isna().to_numpy(), "E-ID-NA", "missing value", "{0}.notna()")
     try:
-        first_seen, distinct = pd.factorize(column)
+        codes, distinct = pd.factorize(column)
     except TypeError:
         raise FrameError(
             "E-ID-TYPE",
@@ -44,7 +46,8 @@ def read_ids(column: pd.Series, place: Place) -> tuple[np.ndarray, tuple[Hashabl
             f"compared or hashed: {name_rows(place, np.arange(len(column)) == 0)}.",
             mend(place, "{0}.map(str)"),
         ) from None
-    return _put_in_order(first_seen, [python_scalar(key) for key in distinct.tolist()])
+    refuse_rows(place, codes < 0, "E-ID-NA", "missing value", "{0}.notna()")
+    return _put_in_order(codes, [python_scalar(key) for key in distinct.tolist()])
 
 
 def read_series(

@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from latentode.data.columns import Schema
-from latentode.data.errors import FrameError, Place, count, name_series, plainly
+from latentode.data.duplicates import ON_DUPLICATES, OnDuplicates, SortedRows, join_repeats
+from latentode.data.errors import FrameError, count, plainly
 from latentode.data.ids import canonical, read_series
 from latentode.data.rows import Rows, open_later, place_of
-from latentode.data.times import convert_times, read_times, times_as_column
+from latentode.data.times import INT64, convert_times, read_times, times_as_column
 from latentode.data.values import read_numbers
+from latentode.solvers.checks import check_choice
 
 __all__ = ["Panel", "check_time_span", "drop_empty_rows", "select_series", "to_panel"]
 
@@ -32,7 +34,7 @@ class Panel(NamedTuple):
     schema: Schema
 
 
-def to_panel(df: object, schema: Schema) -> Panel:
+def to_panel(df: object, schema: Schema, *, on_duplicates: OnDuplicates = "raise") -> Panel:
     """Check a frame and copy it into a panel.
 
     Parameters
@@ -41,19 +43,25 @@ def to_panel(df: object, schema: Schema) -> Panel:
         One row for each observation, in any order; it is not changed.
     schema : Schema
         The columns and times, as `infer_schema` found them, in this frame or in one before.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time: an error; the mean of what was
+        measured in each column; the last one of the frame, whole; or one row of all that was
+        measured, where no two of them have a value in the same column.
 
     Returns
     -------
     Panel
-        The same for every order of the rows of `df`, to the last bit.
+        The same for every order of the rows of `df`, to the last bit; only "last" looks at it.
 
     Raises
     ------
     FrameError
         If a column is missing or holds what it cannot hold, if the times are not like those of
-        the schema, or if a series has two rows of the same time.
+        the schema, or if a series has two rows of the same time that are not to be joined.
     TypeError
         If `df` is no data frame.
+    ValueError
+        If `on_duplicates` is none of these words.
 
     Examples
     --------
@@ -63,16 +71,28 @@ def to_panel(df: object, schema: Schema) -> Panel:
     >>> panel = to_panel(df, infer_schema(df))
     >>> panel.ids, panel.offsets, panel.times
     (('a', 'b'), array([0, 2, 3]), array([4, 9, 3]))
+    >>> log = pd.DataFrame({"t": [1, 1, 2], "hr": [71, None, 80], "bp": [None, 120, None]})
+    >>> to_panel(log, infer_schema(log), on_duplicates="merge").values
+    array([[ 71., 120.],
+           [ 80.,  nan]])
     """
+    check_choice("on_duplicates", on_duplicates, ON_DUPLICATES)
     rows = open_later(df, schema, targets=True)
     codes, ids = read_series(rows, schema.id_cols)
     place = place_of(rows, schema.time_col, "time column", schema.id_cols)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
-    order = np.lexsort((times, codes))
-    codes, times = codes[order], times[order]
-    _refuse_duplicates(codes, times, order, place, schema)
-    sizes = np.bincount(codes, minlength=len(ids))
-    return Panel(ids, _offsets(sizes), times, _read_values(rows, schema)[order], schema)
+    values = _read_values(rows, schema)
+    order = _order(codes, times)
+    first = _first_of_each_time(codes[order], times[order])
+    if len(first) < len(order):
+        order = np.lexsort((times, codes))  # equal rows in the order of the frame
+        repeats = SortedRows(order, times[order], values[order], first)
+        joined = join_repeats(repeats, on_duplicates, place, schema)
+    else:
+        joined = values[order]
+    kept = order[first]
+    sizes = np.bincount(codes[kept], minlength=len(ids))
+    return Panel(ids, _offsets(sizes), times[kept], joined, schema)
 
 
 def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
@@ -186,36 +206,30 @@ def _read_values(rows: Rows, schema: Schema) -> np.ndarray:
     return values
 
 
+def _order(codes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Give the numbers (N,) of the rows sorted by series and time, equal ones in any order.
+
+    One key made of both is sorted several times faster than two are by lexsort.
+    """
+    span = int(times.max()) - int(times.min()) + 1 if times.dtype.kind == "i" else None
+    exact = span is not None and span * (int(codes.max()) + 1) <= INT64.max
+    since = times - times.min() if exact else _ranks(times)
+    return np.argsort(codes * (int(since.max()) + 1) + since)
+
+
+def _ranks(times: np.ndarray) -> np.ndarray:
+    """Number times from the earliest on, (N,)."""
+    ranks = np.empty(len(times), dtype="int64")
+    ranks[np.argsort(times)] = np.arange(len(times))
+    return ranks
+
+
+def _first_of_each_time(codes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Give the first (G,) of the sorted rows of each series and time."""
+    new = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
+    return np.concatenate([[0], np.flatnonzero(new) + 1])
+
+
 def _offsets(sizes: np.ndarray) -> np.ndarray:
     """Give where each of S parts begins and the last one ends, from their sizes."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype("int64")
-
-
-def _refuse_duplicates(
-    codes: np.ndarray, times: np.ndarray, order: np.ndarray, place: Place, schema: Schema
-) -> None:
-    """Refuse sorted rows of which two are of one series and one time."""
-    again = (codes[1:] == codes[:-1]) & (times[1:] == times[:-1])
-    if not again.any():
-        return
-    at = np.flatnonzero(again)
-    stamps = times_as_column(times[at[:3]], schema)
-    pairs = [
-        _name_pair(place, order[i], order[i + 1], stamp)
-        for i, stamp in zip(at[:3], stamps, strict=True)
-    ]
-    subset = [*schema.id_cols, schema.time_col]
-    hint = "" if schema.id_cols else " If the frame holds several series, pass id_col."
-    raise FrameError(
-        "E-TIME-DUP",
-        f"{count(len(at), 'row')} at the time of another row of the same series: "
-        f"{'; '.join(pairs)}{'; ...' if len(at) > 3 else ''}.{hint}",
-        f"{place.before}{place.name} = {place.name}.drop_duplicates({subset!r}, keep='last')"
-        f"  # or .groupby({subset!r}, as_index=False).mean(numeric_only=True)",
-    )
-
-
-def _name_pair(place: Place, one: int, other: int, stamp: object) -> str:
-    series = f"series {name_series(place, one)} " if place.ids else ""
-    rows = f"rows {plainly(place.labels[one])} and {plainly(place.labels[other])}"
-    return f"{series}at {plainly(stamp)} ({rows})"

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from latentode.data import (
     REGIMES,
     Batch,
+    OnDuplicates,
     Panel,
     Parts,
     Regime,
@@ -154,6 +155,8 @@ class SeriesDataModule(lightning.LightningDataModule):
     max_asked : int, optional
         Most rows of a series that a training step is asked about, drawn anew each time; by default
         all. Rows that lie close together say about the same of an error: fewer of them cost less.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time; see `to_panel`.
     random_state : int, default=0
         Seed of the order of series and of the cuts.
 
@@ -198,6 +201,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         val: tuple[object, object] | None = None,
         max_rows: int = 512,
         max_asked: int | None = None,
+        on_duplicates: OnDuplicates = "raise",
         random_state: int = 0,
     ) -> None:
         super().__init__()
@@ -211,7 +215,8 @@ class SeriesDataModule(lightning.LightningDataModule):
         self.max_asked = max_asked
         self.random_state = random_state
         self.schema = infer_schema(df, id_col=id_col, time_col=time_col, target_cols=target_cols)
-        self.panel = to_panel(df, self.schema)
+        self.on_duplicates: OnDuplicates = on_duplicates
+        self.panel = to_panel(df, self.schema, on_duplicates=on_duplicates)
         check_time_span(self.panel)
         observed = drop_empty_rows(self.panel)
         n_kept = time_holdout(observed, 0.0 if val is not None else val_fraction)
@@ -253,7 +258,10 @@ class SeriesDataModule(lightning.LightningDataModule):
         list of Batch
             In the scales of training.
         """
-        read, told = (drop_empty_rows(to_panel(part, self.schema)) for part in (context, asked))
+        read, told = (
+            drop_empty_rows(to_panel(part, self.schema, on_duplicates=self.on_duplicates))
+            for part in (context, asked)
+        )
         return question_batches(read, told, self.scaler, max_rows=self.max_rows)
 
     def _questions_of(self, val: object) -> list[Batch]:
