@@ -25,6 +25,7 @@ from latentode.data.errors import (
     listed,
     nearest,
 )
+from latentode.data.levels import time_is_last
 from latentode.data.rows import Rows, open_frame, place_of
 from latentode.data.times import read_times
 from latentode.data.unused import as_numbers, refuse_hidden_series, warn_of_unused
@@ -43,13 +44,13 @@ def infer_schema(
     Names that are given win. Else the id is a column called ``unique_id``, ``item_id``,
     ``series_id``, ``id`` or ``group_id`` (none: the frame is one series), the time is ``ds``,
     ``timestamp``, ``time``, ``datetime``, ``date``, ``t`` or the only column of datetimes, and the
-    target is ``y``, ``target`` or ``value``, or else every other column of numbers. A time index,
-    alone or with the series before it, is read like columns.
+    target is ``y``, ``target`` or ``value``, or else every other column of numbers. A time index
+    is read like a column; where levels of an index stand before the time, they are the id.
 
     Parameters
     ----------
-    df : DataFrame of pandas, polars or anything else narwhals reads
-        One row for each observation.
+    df : DataFrame of pandas, polars or anything else narwhals reads, or Series of pandas
+        One row for each observation; a Series has the times in its index.
     id_col : Hashable or sequence of Hashable, optional
         Name of the column that tells series apart, or names of several that do so together:
         ids are then tuples.
@@ -83,7 +84,7 @@ def infer_schema(
     ("id_col='id'", "time_col='time'", "target_cols=['hr']")
     """
     rows = open_frame(df, id_col=id_col, time_col=time_col)
-    ids = _find_ids(rows, id_col)
+    ids = _find_ids(rows, id_col, time_col)
     time = _find_time(rows, time_col, ids)
     targets = _find_targets(rows, target_cols, {*ids, time})
     _refuse_two_roles(ids, time, targets)
@@ -95,21 +96,26 @@ def infer_schema(
     if target_cols is None:
         warn_of_unused(rows, ids, time, targets)
     given = {"id_col": id_col, "time_col": time_col, "target_cols": target_cols}
-    found = {"id_col": next(iter(ids), None), "time_col": time, "target_cols": list(targets)}
+    found = {
+        "id_col": id_code(ids),
+        "time_col": as_code(time),
+        "target_cols": as_code(list(targets)),
+    }
     guessed = tuple(
-        f"{argument}={as_code(column)}"
-        for argument, column in found.items()
-        if given[argument] is None and column is not None
+        f"{argument}={code}"
+        for argument, code in found.items()
+        if given[argument] is None and code != "None"
     )
     return Schema(ids, time, targets, times.kind, times.unit, times.zone, guessed)
 
 
-def _find_ids(rows: Rows, given: object) -> tuple[Hashable, ...]:
-    """Give the columns of the series: those named, else the only one with a usual name."""
+def _find_ids(rows: Rows, given: object, time_col: Hashable | None) -> tuple[Hashable, ...]:
+    """Give the columns of the series: those named, else the usual one or levels of the index."""
     named = as_labels(given, rows.frame.columns)
     if given is None:
-        hits = _usual(rows, "id_col", ID_NAMES)
-        return tuple(hits)
+        usual = tuple(_usual(rows, "id_col", ID_NAMES))
+        before_time = rows.levels[:-1] if time_is_last(rows.frame, rows.levels, time_col) else ()
+        return before_time if set(usual) <= set(before_time) else usual
     if not named:
         what = "id_col is an empty list; it is the name of a column, or of several."
         raise FrameError("E-ID-COL", what, "LatentODEForecaster(id_col=None)  # look for it")
@@ -118,7 +124,7 @@ def _find_ids(rows: Rows, given: object) -> tuple[Hashable, ...]:
     return named
 
 
-def _usual(rows: Rows, argument: str, names: Sequence[str]) -> list[str]:
+def _usual(rows: Rows, argument: str, names: Sequence[Hashable]) -> list[Hashable]:
     """Give the only column with a usual name for a role, if there is one."""
     hits = [name for name in names if name in rows.frame.columns]
     _refuse_several(argument, hits)
@@ -129,7 +135,8 @@ def _find_time(rows: Rows, given: Hashable | None, ids: tuple[Hashable, ...]) ->
     if given is not None:
         _refuse_unknown(rows, "time_col", given, (given,))
         return given
-    usual = _usual(rows, "time_col", TIME_NAMES)
+    indexed = [rows.levels[-1]] if time_is_last(rows.frame, rows.levels, None) else []
+    usual = _usual(rows, "time_col", [*TIME_NAMES, *(c for c in indexed if c not in TIME_NAMES)])
     if usual:
         return usual[0]
     others = [c for c in rows.frame.columns if c not in ids]

@@ -81,18 +81,14 @@ def to_panel(df: object, schema: Schema, *, on_duplicates: OnDuplicates = "raise
     codes, ids = read_series(rows, schema.id_cols)
     place = place_of(rows, schema.time_col, "time column", schema.id_cols)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
-    values = _read_values(rows, schema)
-    order = _order(codes, times)
-    first = _first_of_each_time(codes[order], times[order])
+    order, first = _sorted(codes, times)
+    values = _read_values(rows, schema, order)
     if len(first) < len(order):
-        order = np.lexsort((times, codes))  # equal rows in the order of the frame
-        repeats = SortedRows(order, times[order], values[order], first)
-        joined = join_repeats(repeats, on_duplicates, place, schema)
-    else:
-        joined = values[order]
+        repeats = SortedRows(order, times[order], values, first)
+        values = join_repeats(repeats, on_duplicates, place, schema)
     kept = order[first]
     sizes = np.bincount(codes[kept], minlength=len(ids))
-    return Panel(ids, _offsets(sizes), times[kept], joined, schema)
+    return Panel(ids, _offsets(sizes), times[kept], values, schema)
 
 
 def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
@@ -198,12 +194,22 @@ def check_time_span(panel: Panel) -> None:
     )
 
 
-def _read_values(rows: Rows, schema: Schema) -> np.ndarray:
+def _read_values(rows: Rows, schema: Schema, order: np.ndarray) -> np.ndarray:
+    """Give the targets (N, D) of the rows in an order."""
     values = np.empty((len(rows.frame), len(schema.target_cols)))
     for d, target in enumerate(schema.target_cols):
         place = place_of(rows, target, "target column", schema.id_cols)
-        values[:, d] = read_numbers(rows.frame[target], place)
+        values[:, d] = read_numbers(rows.frame[target], place)[order]
     return values
+
+
+def _sorted(codes: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the numbers (N,) of the rows sorted, and the first (G,) of each series and time."""
+    order = _order(codes, times)
+    first = _first_of_each_time(codes[order], times[order])
+    if len(first) < len(order):  # equal rows in the order of the frame
+        order = np.lexsort((times, codes))
+    return order, first
 
 
 def _order(codes: np.ndarray, times: np.ndarray) -> np.ndarray:

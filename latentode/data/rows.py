@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from latentode.data.columns import ID_NAMES, TIME_NAMES, Schema, as_labels
+from latentode.data.columns import Schema, as_labels
 from latentode.data.errors import FrameError, Place, as_code, listed, nearest
+from latentode.data.levels import read_levels
 
 
 class Rows(NamedTuple):
@@ -19,6 +20,8 @@ class Rows(NamedTuple):
     """The variable that a fix speaks of: "df" or "times"."""
     before: str
     """Python that a fix has to begin with, such as "df = df.reset_index(); "."""
+    levels: tuple[Hashable, ...] = ()
+    """The columns that were levels of the index, in their order."""
 
 
 def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: str = "df") -> Rows:
@@ -37,8 +40,7 @@ def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: s
         what = f"{name} has no rows; columns: {listed(frame.columns)}."
         raise FrameError("E-EMPTY", what, "give at least one row")
     id_cols = as_labels(id_col, [*frame.columns, *frame.index.names])
-    _refuse_nameless_levels(frame, id_cols, time_col, name)
-    levels, renamed = _levels_to_read(frame, id_cols, time_col)
+    levels, renamed = read_levels(frame, id_cols, time_col)
     if not levels:
         return Rows(frame, name, before)
     both = [label for label in levels if label in list(frame.columns)]
@@ -49,7 +51,8 @@ def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: s
     wide = frame.copy(deep=False)
     for position, (label, level) in enumerate(levels.items()):
         wide.insert(position, label, level)
-    return Rows(wide, name, f"{before}{name} = {name}.reset_index(names={as_code(renamed)}); ")
+    before += f"{name} = {name}.reset_index(names={as_code(renamed)}); "
+    return Rows(wide, name, before, tuple(levels))
 
 
 def open_later(df: object, schema: Schema, *, targets: bool, name: str = "df") -> Rows:
@@ -97,6 +100,9 @@ def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str]:
     """Give a pandas frame, and the Python that turns the caller's frame into one."""
     if isinstance(df, pd.DataFrame):
         return df, ""
+    if isinstance(df, pd.Series):
+        label = "y" if df.name is None else df.name
+        return df.to_frame(label), f"{name} = {name}.to_frame({as_code(label)}); "
     try:
         table = nw.from_native(df, eager_only=True)  # type: ignore[call-overload]
     except TypeError:
@@ -138,48 +144,6 @@ def _refuse_column_names(frame: pd.DataFrame, name: str, before: str) -> None:
         what = f"{name} has several columns of the same name: {listed(repeated)}."
         fix = f"{before}{name} = {name}.loc[:, ~{name}.columns.duplicated()]  # keeps the first"
         raise FrameError("E-COLS-DUP", what, fix)
-
-
-def _refuse_nameless_levels(
-    frame: pd.DataFrame, id_cols: tuple[Hashable, ...], time_col: Hashable | None, name: str
-) -> None:
-    """Refuse several id levels without names, if nobody named them and no other time is there."""
-    names, columns = frame.index.names, list(frame.columns)
-    timed = any(label in [*columns, *names] for label in (time_col, *TIME_NAMES) if label)
-    if id_cols or timed or len(names) < 3 or names[-1] is not None:
-        return
-    wanted = [f"id_{i}" if label is None else label for i, label in enumerate(names[:-1])]
-    raise FrameError(
-        "E-ID-AMBIG",
-        f"the index of {name} has {len(names)} levels, {listed(names)}: pass id_col with a name "
-        "for each level before the time.",
-        f"LatentODEForecaster(id_col={as_code(wanted)})",
-    )
-
-
-def _levels_to_read(
-    frame: pd.DataFrame, id_cols: tuple[Hashable, ...], time_col: Hashable | None
-) -> tuple[dict[Hashable, pd.Index], list[Hashable]]:
-    """Give the levels of the index that hold data, by name, and a name for every level."""
-    index, columns, n = frame.index, list(frame.columns), frame.index.nlevels
-    if n == 1 and not _index_is_data(index, (*id_cols, time_col)):
-        return {}, []
-    ids = [(col, col) for col in id_cols] or [(None, "id")]
-    roles = [*ids, (time_col, "time" if time_col is None else time_col)][-n:]
-    usual = [label for _, label in roles]
-    # A level without a name is not needed where the column of its role was named and is there.
-    needed = [col is None or col not in columns for col, _ in roles]
-    if len(roles) != n:
-        usual, needed = [f"level_{i}" for i in range(n)], [False] * n
-    names = [usual[i] if name is None else name for i, name in enumerate(index.names)]
-    read = [i for i, name in enumerate(index.names) if name is not None or needed[i]]
-    return {names[i]: index.get_level_values(i) for i in read}, names
-
-
-def _index_is_data(index: pd.Index, given: tuple[Hashable | None, ...]) -> bool:
-    """Tell a time index from mere row labels."""
-    named = index.name is not None and index.name in (*given, *ID_NAMES, *TIME_NAMES)
-    return named or isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex)
 
 
 def _rename(rows: Rows, column: Hashable) -> str:

@@ -172,12 +172,29 @@ def test_two_columns_that_look_like_the_id_together_are_told():
     assert len(to_panel(df, infer_schema(df, **paste_names(caught.value))).ids) == 4
 
 
-def test_several_levels_without_names_are_not_guessed():
-    df = sales().set_index(["shop", "item", "ds"]).rename_axis([None] * 3)
-    with pytest.raises(FrameError, match="has 3 levels") as caught:
-        infer_schema(df)
-    assert caught.value.code == "E-ID-AMBIG"
-    assert to_panel(df, infer_schema(df, **paste_names(caught.value))).ids == IDS
+NO_NAMES = [None, None, None]
+HIERARCHIES = {
+    "no names": (NO_NAMES, ("level_0", "level_1"), "time"),
+    "names of sktime": (["h0", "h1", "timepoints"], ("h0", "h1"), "timepoints"),
+    "one usual name": (["region", "unique_id", "ds"], ("region", "unique_id"), "ds"),
+}
+
+
+@pytest.mark.parametrize("case", HIERARCHIES)
+def test_all_levels_before_the_time_are_the_id_together(case):
+    names, id_cols, time_col = HIERARCHIES[case]
+    df = sales().set_index(["shop", "item", "ds"]).rename_axis(names)
+    schema = infer_schema(df)
+    assert (schema.id_cols, schema.time_col) == (id_cols, time_col)
+    assert schema.guessed[0] == f"id_col={list(id_cols)}"
+    assert to_panel(df, schema).ids == IDS
+    np.testing.assert_array_equal(query_at(df, schema, IDS).frame[id_cols[0]], list("baabb"))
+
+
+def test_levels_that_say_nothing_beside_columns_are_not_read():
+    junk = pd.MultiIndex.from_arrays([[1, 1, 1, 1, 1], [5, 5, 5, 5, 5], range(5)])
+    schema = infer_schema(sales().set_index(junk), id_col=BOTH)
+    assert (schema.id_cols, schema.time_col) == (("shop", "item"), "ds")
 
 
 def test_one_column_named_twice_as_id_is_refused():
