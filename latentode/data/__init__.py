@@ -1,5 +1,6 @@
 """From a data frame to padded batches."""
 
+from latentode.data.arrays import from_arrays
 from latentode.data.batch import (
     Batch,
     Parts,
@@ -13,7 +14,9 @@ from latentode.data.batch import (
 from latentode.data.columns import Schema
 from latentode.data.duplicates import OnDuplicates
 from latentode.data.errors import FrameError, LatentODEWarning
+from latentode.data.events import from_events
 from latentode.data.frame import infer_schema
+from latentode.data.native import as_native
 from latentode.data.panel import (
     Panel,
     check_time_span,
@@ -52,11 +55,14 @@ __all__ = [
     "Scaler",
     "Schema",
     "Stretch",
+    "as_native",
     "ask_some",
     "check_time_span",
     "difference",
     "drop_empty_rows",
     "first_rows",
+    "from_arrays",
+    "from_events",
     "gather_batch",
     "gather_context",
     "in_float64",

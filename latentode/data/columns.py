@@ -38,6 +38,8 @@ class Schema(NamedTuple):
     """Zone to give times back in ("UTC" if theirs has no name); None if they had none."""
     guessed: tuple[str, ...]
     """The arguments that were inferred, such as "id_col='patient'"."""
+    backend: str = "pandas"
+    """Whose frame it was read from: "pandas", "polars" or another that narwhals knows."""
 
 
 def as_labels(given: object, columns: Collection[Hashable]) -> tuple[Hashable, ...]:

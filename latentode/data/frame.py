@@ -106,7 +106,8 @@ def infer_schema(
         for argument, code in found.items()
         if given[argument] is None and code != "None"
     )
-    return Schema(ids, time, targets, times.kind, times.unit, times.zone, guessed)
+    read = (times.kind, times.unit, times.zone)
+    return Schema(ids, time, targets, *read, guessed, rows.backend)
 
 
 def _find_ids(rows: Rows, given: object, time_col: Hashable | None) -> tuple[Hashable, ...]:

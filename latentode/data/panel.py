@@ -9,8 +9,9 @@ from latentode.data.columns import Schema
 from latentode.data.duplicates import ON_DUPLICATES, OnDuplicates, SortedRows, join_repeats
 from latentode.data.errors import FrameError, count, plainly
 from latentode.data.ids import canonical, read_series
+from latentode.data.order import sort_rows
 from latentode.data.rows import Rows, open_later, place_of
-from latentode.data.times import INT64, convert_times, read_times, times_as_column
+from latentode.data.times import convert_times, read_times, times_as_column
 from latentode.data.values import read_numbers
 from latentode.solvers.checks import check_choice
 
@@ -77,11 +78,15 @@ def to_panel(df: object, schema: Schema, *, on_duplicates: OnDuplicates = "raise
            [ 80.,  nan]])
     """
     check_choice("on_duplicates", on_duplicates, ON_DUPLICATES)
-    rows = open_later(df, schema, targets=True)
+    return read_panel(open_later(df, schema, targets=True), schema, on_duplicates)
+
+
+def read_panel(rows: Rows, schema: Schema, on_duplicates: OnDuplicates) -> Panel:
+    """Give the panel of the rows of a frame that has every column of the schema."""
     codes, ids = read_series(rows, schema.id_cols)
     place = place_of(rows, schema.time_col, "time column", schema.id_cols)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
-    order, first = _sorted(codes, times)
+    order, first = sort_rows(codes, times)
     values = _read_values(rows, schema, order)
     if len(first) < len(order):
         repeats = SortedRows(order, times[order], values, first)
@@ -201,39 +206,6 @@ def _read_values(rows: Rows, schema: Schema, order: np.ndarray) -> np.ndarray:
         place = place_of(rows, target, "target column", schema.id_cols)
         values[:, d] = read_numbers(rows.frame[target], place)[order]
     return values
-
-
-def _sorted(codes: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the numbers (N,) of the rows sorted, and the first (G,) of each series and time."""
-    order = _order(codes, times)
-    first = _first_of_each_time(codes[order], times[order])
-    if len(first) < len(order):  # equal rows in the order of the frame
-        order = np.lexsort((times, codes))
-    return order, first
-
-
-def _order(codes: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Give the numbers (N,) of the rows sorted by series and time, equal ones in any order.
-
-    One key made of both is sorted several times faster than two are by lexsort.
-    """
-    span = int(times.max()) - int(times.min()) + 1 if times.dtype.kind == "i" else None
-    exact = span is not None and span * (int(codes.max()) + 1) <= INT64.max
-    since = times - times.min() if exact else _ranks(times)
-    return np.argsort(codes * (int(since.max()) + 1) + since)
-
-
-def _ranks(times: np.ndarray) -> np.ndarray:
-    """Number times from the earliest on, (N,)."""
-    ranks = np.empty(len(times), dtype="int64")
-    ranks[np.argsort(times)] = np.arange(len(times))
-    return ranks
-
-
-def _first_of_each_time(codes: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Give the first (G,) of the sorted rows of each series and time."""
-    new = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
-    return np.concatenate([[0], np.flatnonzero(new) + 1])
 
 
 def _offsets(sizes: np.ndarray) -> np.ndarray:

@@ -28,6 +28,8 @@ class Query(NamedTuple):
     """int64 or float64 of shape (P,), in the unit of the schema."""
     frame: pd.DataFrame
     """Id and time columns to give back; the caller's own rows and index if a frame was asked."""
+    backend: str = "pandas"
+    """Whose frame to give back, with `as_native`: the one asked, else the one that was fitted."""
 
 
 def query_at(at: object, schema: Schema, known_ids: Iterable[Hashable]) -> Query:
@@ -110,7 +112,8 @@ def query_horizon(
     lengths = lengths_up_to(horizon, step, schema, latest=last.max())
     times = (last[:, None] + lengths).ravel()
     series = np.repeat(np.arange(len(ids)), len(lengths))
-    return Query(ids, series, times, _frame(ids, series, times, schema))
+    frame = _frame(ids, series, times, schema)
+    return Query(ids, series, times, frame, schema.backend)
 
 
 def _query_rows(rows: Rows, schema: Schema, known_ids: tuple[Hashable, ...]) -> Query:
@@ -119,7 +122,8 @@ def _query_rows(rows: Rows, schema: Schema, known_ids: tuple[Hashable, ...]) -> 
     series, asked = read_series(rows, schema.id_cols)
     if schema.id_cols:
         _refuse_unseen(series, asked, known_ids, rows, schema.id_cols)
-    return Query(asked, series, times, rows.frame[[*schema.id_cols, schema.time_col]].copy())
+    frame = rows.frame[[*schema.id_cols, schema.time_col]].copy()
+    return Query(asked, series, times, frame, rows.backend)
 
 
 def _query_grid(by_hand: pd.Series, schema: Schema, ids: tuple[Hashable, ...]) -> Query:
@@ -130,7 +134,7 @@ def _query_grid(by_hand: pd.Series, schema: Schema, ids: tuple[Hashable, ...]) -
     series = np.repeat(np.arange(len(ids)), len(asked))
     times = np.tile(asked, len(ids))
     frame = _frame(ids, series, times, schema._replace(time_zone=read.zone))
-    return Query(ids, series, times, frame)
+    return Query(ids, series, times, frame, schema.backend)
 
 
 def _known(ids: Iterable[Hashable]) -> tuple[Hashable, ...]:

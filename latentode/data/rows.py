@@ -9,6 +9,7 @@ import pandas as pd
 from latentode.data.columns import Schema, as_labels
 from latentode.data.errors import FrameError, Place, as_code, listed, nearest
 from latentode.data.levels import read_levels
+from latentode.data.native import PANDAS
 
 
 class Rows(NamedTuple):
@@ -20,6 +21,8 @@ class Rows(NamedTuple):
     """The variable that a fix speaks of: "df" or "times"."""
     before: str
     """Python that a fix has to begin with, such as "df = df.reset_index(); "."""
+    backend: str = "pandas"
+    """Whose frame it was, as `as_native` takes it."""
     levels: tuple[Hashable, ...] = ()
     """The columns that were levels of the index, in their order."""
 
@@ -34,7 +37,7 @@ def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: s
     >>> list(open_frame(df, id_col=None, time_col=None).frame.columns)
     ['time', 'hr']
     """
-    frame, before = _to_pandas(df, name)
+    frame, before, backend = _to_pandas(df, name)
     _refuse_column_names(frame, name, before)
     if not len(frame):
         what = f"{name} has no rows; columns: {listed(frame.columns)}."
@@ -42,7 +45,7 @@ def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: s
     id_cols = as_labels(id_col, [*frame.columns, *frame.index.names])
     levels, renamed = read_levels(frame, id_cols, time_col)
     if not levels:
-        return Rows(frame, name, before)
+        return Rows(frame, name, before, backend)
     both = [label for label in levels if label in list(frame.columns)]
     if both:
         what = f"names that are both in the index and among the columns of {name}: {listed(both)}."
@@ -52,7 +55,7 @@ def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: s
     for position, (label, level) in enumerate(levels.items()):
         wide.insert(position, label, level)
     before += f"{name} = {name}.reset_index(names={as_code(renamed)}); "
-    return Rows(wide, name, before, tuple(levels))
+    return Rows(wide, name, before, backend, tuple(levels))
 
 
 def open_later(df: object, schema: Schema, *, targets: bool, name: str = "df") -> Rows:
@@ -96,13 +99,13 @@ def place_of(rows: Rows, column: Hashable, role: str, id_cols: Sequence[Hashable
     return Place(title, rows.frame.index, ids, rows.name, column, rows.before)
 
 
-def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str]:
-    """Give a pandas frame, and the Python that turns the caller's frame into one."""
+def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str, str]:
+    """Give a pandas frame, the Python that turns the caller's into one, and whose that was."""
     if isinstance(df, pd.DataFrame):
-        return df, ""
+        return df, "", PANDAS
     if isinstance(df, pd.Series):
         label = "y" if df.name is None else df.name
-        return df.to_frame(label), f"{name} = {name}.to_frame({as_code(label)}); "
+        return df.to_frame(label), f"{name} = {name}.to_frame({as_code(label)}); ", PANDAS
     try:
         table = nw.from_native(df, eager_only=True)  # type: ignore[call-overload]
     except TypeError:
@@ -115,9 +118,10 @@ def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str]:
         ) from None
     # Column by column, because polars needs pyarrow for a whole frame.
     frame = pd.DataFrame({c: _column_to_pandas(table[c]) for c in table.columns})
+    backend = table.implementation.value
     if table.implementation.is_polars():
-        return frame, f"{name} = pd.DataFrame({name}.to_dict(as_series=False)); "
-    return frame, f"{name} = {name}.to_pandas(); "
+        return frame, f"{name} = pd.DataFrame({name}.to_dict(as_series=False)); ", backend
+    return frame, f"{name} = {name}.to_pandas(); ", backend
 
 
 def _column_to_pandas(column: nw.Series[Any]) -> pd.Series:
