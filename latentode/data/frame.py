@@ -193,7 +193,7 @@ def _refuse_two_roles(
         wanted = id_code(own) if own else "None"
         fix = f"LatentODEForecaster(id_col={wanted})  # each column once"
         raise FrameError("E-ROLE-DUP", what, fix)
-    others = [c for c in targets if c not in (*twice, *ids, time)]
+    others = list(dict.fromkeys(c for c in targets if c not in (*ids, time)))
     wanted = as_code(others) if others else "..."
     fix = f"LatentODEForecaster(target_cols={wanted})  # each column once"
     raise FrameError("E-ROLE-DUP", what, fix)
