@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from latentode.data import FrameError as FrameError
     from latentode.data import LatentODEWarning as LatentODEWarning
+    from latentode.data import from_arrays as from_arrays
+    from latentode.data import from_events as from_events
     from latentode.datasets import load_icu as load_icu
     from latentode.datasets import load_pbcseq as load_pbcseq
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
@@ -27,6 +29,8 @@ _HOMES = {
     "LatentODEWarning": "latentode.data",
     "SeriesDataModule": "latentode.models",
     "SolverError": "latentode.solvers",
+    "from_arrays": "latentode.data",
+    "from_events": "latentode.data",
     "load_icu": "latentode.datasets",
     "load_pbcseq": "latentode.datasets",
     "odeint": "latentode.solvers",
@@ -39,6 +43,8 @@ __all__ = [
     "LatentODEWarning",
     "SeriesDataModule",
     "SolverError",
+    "from_arrays",
+    "from_events",
     "load_icu",
     "load_pbcseq",
     "odeint",

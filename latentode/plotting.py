@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def plot_forecast(
     history: pd.DataFrame,
     forecast: pd.DataFrame,
     *,
-    id_col: str,
+    id_col: str | Sequence[str],
     time_col: str,
     target: str,
     bands: Sequence[tuple[str, str, str]] = (),
@@ -45,15 +46,18 @@ def plot_forecast(
     forecast : DataFrame
         One row an instant that was asked, with the columns ``id_col``, ``time_col``, ``target``
         and those of ``bands``.
-    id_col, time_col, target : str
-        Names of the columns of the series, of the time (numbers or datetimes) and of the value.
+    id_col : str or sequence of str
+        Column of the series, or those that tell them apart together.
+    time_col, target : str
+        Columns of the time (numbers or datetimes) and of the value.
     bands : sequence of (str, str, str), default ()
         Lower column, upper column and label of each interval of ``forecast``, in any order:
         ``[("y_q0.05", "y_q0.95", "90 %"), ("y_q0.25", "y_q0.75", "50 %")]``.
     truth : DataFrame, optional
         What was observed later, drawn hollow.
     ids : iterable, optional
-        Series to draw, in this order. By default the first six of ``forecast``.
+        Series to draw, in this order, as tuples if there are several columns of series. By
+        default the first six of ``forecast``.
     axes : sequence of Axes, optional
         One for each series, to draw in. By default a new figure is made.
 
@@ -83,27 +87,28 @@ def plot_forecast(
     >>> len(figure.axes)
     1
     """
-    keys = [id_col, time_col, target]
+    id_cols = [id_col] if isinstance(id_col, str) else list(id_col)
+    keys = [*id_cols, time_col, target]
     columns = [column for lower, upper, _ in bands for column in (lower, upper)]
     _check_columns("history", history, keys)
     _check_columns("forecast", forecast, [*keys, *columns])
     if truth is not None:
         _check_columns("truth", truth, keys)
 
-    chosen = forecast[id_col].drop_duplicates().head(_MAX_PANELS) if ids is None else ids
-    chosen = list(chosen)
-    _check_ids(chosen, forecast[id_col], id_col)
+    known = list(dict.fromkeys(_ids(forecast, id_cols)))
+    chosen = known[:_MAX_PANELS] if ids is None else list(ids)
+    _check_ids(chosen, known, id_cols)
     panels = _new_panels(len(chosen)) if axes is None else list(axes)
     if len(panels) < len(chosen):
         raise ValueError(f"axes must be one a series: there are {len(panels)} for {len(chosen)}.")
 
     for panel, key in zip(panels, chosen, strict=False):
-        _draw_history(panel, _values(history, key, *keys))
+        _draw_history(panel, _values(history, key, id_cols, time_col, target))
         if truth is not None:
-            _draw_truth(panel, _values(truth, key, *keys))
-        _draw_forecast(panel, _values(forecast, key, *keys))
-        _draw_bands(panel, _series(forecast, key, id_col, time_col), time_col, bands)
-        _finish(panel, f"{id_col} {key}", time_col, target)
+            _draw_truth(panel, _values(truth, key, id_cols, time_col, target))
+        _draw_forecast(panel, _values(forecast, key, id_cols, time_col, target))
+        _draw_bands(panel, _series(forecast, key, id_cols, time_col), time_col, bands)
+        _finish(panel, _title(id_cols, key), time_col, target)
     if axes is None:
         _put_legend_below(panels)
     else:
@@ -119,23 +124,36 @@ def _check_columns(name: str, frame: pd.DataFrame, columns: list[str]) -> None:
         )
 
 
-def _check_ids(chosen: list[object], known: pd.Series, id_col: str) -> None:
+def _check_ids(chosen: list[object], known: list[object], id_cols: list[str]) -> None:
     if not chosen:
         raise ValueError("there is no series to draw: the forecast, or ids, is empty.")
-    unknown = [key for key in chosen if not known.isin([key]).any()]
+    unknown = [key for key in chosen if key not in known]
     if unknown:
-        raise ValueError(f"forecast has no row of {id_col} {unknown[0]}.")
+        raise ValueError(f"forecast has no row of {_title(id_cols, unknown[0])}.")
 
 
-def _series(frame: pd.DataFrame, key: object, id_col: str, time_col: str) -> pd.DataFrame:
-    return frame[frame[id_col] == key].sort_values(time_col)
+def _ids(frame: pd.DataFrame, id_cols: list[str]) -> list[object]:
+    """Give the series of each row, a tuple if several columns tell it."""
+    columns = [frame[column].tolist() for column in id_cols]
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _title(id_cols: list[str], key: object) -> str:
+    if len(id_cols) == 1 or not isinstance(key, tuple):
+        return f"{', '.join(id_cols)} {key}"
+    return ", ".join(f"{column} {part}" for column, part in zip(id_cols, key, strict=False))
+
+
+def _series(frame: pd.DataFrame, key: object, id_cols: list[str], time_col: str) -> pd.DataFrame:
+    of_series = np.array([other == key for other in _ids(frame, id_cols)], dtype=bool)
+    return frame[of_series].sort_values(time_col)
 
 
 def _values(
-    frame: pd.DataFrame, key: object, id_col: str, time_col: str, target: str
+    frame: pd.DataFrame, key: object, id_cols: list[str], time_col: str, target: str
 ) -> pd.DataFrame:
     """Give the times and values of one series where it has a value."""
-    rows = _series(frame, key, id_col, time_col).dropna(subset=[target])
+    rows = _series(frame, key, id_cols, time_col).dropna(subset=[target])
     return pd.DataFrame({"time": rows[time_col], "value": rows[target]})
 
 

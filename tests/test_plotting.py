@@ -67,6 +67,18 @@ def test_a_line_stands_at_the_last_observation(figure):
     assert [2.5, 2.5] in [list(xs) for xs in vertical]
 
 
+def test_series_of_several_columns_have_a_panel_each(history, forecast):
+    one, other = (
+        df.assign(ward=df["patient"].map(dict(zip("abcd", [0, 0, 1, 1], strict=True))))
+        for df in (history, forecast)
+    )
+    figure = plot_forecast(one, other, **NAMES | {"id_col": ["patient", "ward"]}, ids=[("a", 0)])
+    assert figure.axes[0].get_title(loc="left") == "patient a, ward 0"
+    assert drawn(figure.axes[0], "forecast") == [(3.0, 2.0), (4.0, 2.5), (6.0, 3.0)]
+    with pytest.raises(ValueError, match="no row of patient a, ward 7"):
+        plot_forecast(one, other, **NAMES | {"id_col": ["patient", "ward"]}, ids=[("a", 7)])
+
+
 def test_what_came_later_is_hollow(figure):
     line = next(x for x in figure.axes[0].lines if x.get_label() == "observed later")
     assert to_rgb(line.get_markerfacecolor()) == (1.0, 1.0, 1.0)

@@ -1,5 +1,6 @@
 """From a data frame to padded batches."""
 
+from latentode.data.arrays import from_arrays
 from latentode.data.batch import (
     Batch,
     Parts,
@@ -11,11 +12,14 @@ from latentode.data.batch import (
     keep_rows,
 )
 from latentode.data.columns import Schema
+from latentode.data.duplicates import OnDuplicates
 from latentode.data.errors import FrameError, LatentODEWarning
+from latentode.data.events import from_events
 from latentode.data.frame import infer_schema
 from latentode.data.known import Known
 from latentode.data.known_query import known_of_query
 from latentode.data.merge import keep_where, merge_panels
+from latentode.data.native import as_native
 from latentode.data.panel import (
     Panel,
     check_time_span,
@@ -23,7 +27,7 @@ from latentode.data.panel import (
     select_series,
     to_panel,
 )
-from latentode.data.query import Query, query_at, query_horizon
+from latentode.data.query import Query, pairs_frame, query_at, query_horizon
 from latentode.data.questions import question_batches
 from latentode.data.regimes import (
     REGIMES,
@@ -46,6 +50,7 @@ __all__ = [
     "Interpolation",
     "Known",
     "LatentODEWarning",
+    "OnDuplicates",
     "Panel",
     "Parts",
     "Query",
@@ -57,11 +62,14 @@ __all__ = [
     "Scaler",
     "Schema",
     "Stretch",
+    "as_native",
     "ask_some",
     "check_time_span",
     "difference",
     "drop_empty_rows",
     "first_rows",
+    "from_arrays",
+    "from_events",
     "gather_batch",
     "gather_context",
     "in_float64",
@@ -71,6 +79,7 @@ __all__ = [
     "known_of_query",
     "merge_panels",
     "n_static",
+    "pairs_frame",
     "query_at",
     "query_horizon",
     "question_batches",

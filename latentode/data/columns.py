@@ -1,7 +1,7 @@
 """What the columns of a frame are, and what a column holds."""
 
 import datetime as dt
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
@@ -27,8 +27,8 @@ NUMBER_FIXES = {
 class Schema(NamedTuple):
     """What the columns of a frame are; made in fit and kept for every later frame."""
 
-    id_col: Hashable | None
-    """Column that tells the series apart; None if the frame is one series."""
+    id_cols: tuple[Hashable, ...]
+    """Columns that tell the series apart; none if the frame is one series."""
     time_col: Hashable
     target_cols: tuple[Hashable, ...]
     time_kind: TimeKind
@@ -38,6 +38,8 @@ class Schema(NamedTuple):
     """Zone to give times back in ("UTC" if theirs has no name); None if they had none."""
     guessed: tuple[str, ...]
     """The arguments that were inferred, such as "id_col='patient'"."""
+    backend: str = "pandas"
+    """Whose frame it was read from: "pandas", "polars" or another that narwhals knows."""
     past_cols: tuple[Hashable, ...] = ()
     """Past covariates: observed like targets and read with them, but not to be forecast."""
     known_cols: tuple[Hashable, ...] = ()
@@ -53,6 +55,19 @@ class Schema(NamedTuple):
     def feature_cols(self) -> tuple[Hashable, ...]:
         """What a model reads and tells: targets first, then past covariates."""
         return self.target_cols + self.past_cols
+
+
+def as_labels(given: object, columns: Collection[Hashable]) -> tuple[Hashable, ...]:
+    """Give the columns that an argument names: none, one, or those of a list.
+
+    >>> as_labels(["shop", "item"], []), as_labels(("y", 1), [("y", 1)]), as_labels(None, [])
+    (('shop', 'item'), (('y', 1),), ())
+    """
+    if given is None:
+        return ()
+    label = isinstance(given, tuple) and given in columns
+    one = label or isinstance(given, str) or not isinstance(given, Iterable)
+    return (given,) if one else tuple(given)  # type: ignore[arg-type]
 
 
 def dense(column: pd.Series) -> pd.Series:
@@ -119,16 +134,16 @@ def groups_rows(column: pd.Series) -> bool:
         return False
 
 
-def sets_apart(column: pd.Series, times: np.ndarray) -> bool:
-    """Tell whether a column of text, categories or integers makes (it, time) unique."""
-    column = dense(column)
-    if column.dtype.kind not in "Oiu" or isinstance(column.dtype, pd.PeriodDtype):
+def sets_apart(columns: Iterable[pd.Series], times: np.ndarray) -> bool:
+    """Tell whether columns of text, categories or integers make rows unique with their times."""
+    columns = [dense(column) for column in columns]
+    if any(c.dtype.kind not in "Oiu" or isinstance(c.dtype, pd.PeriodDtype) for c in columns):
         return False
     try:
-        codes, _ = pd.factorize(column)
+        codes = [pd.factorize(column)[0] for column in columns]
     except TypeError:
         return False
-    return not pd.DataFrame({"id": codes, "time": times}).duplicated().any()
+    return not pd.DataFrame(dict(enumerate([*codes, times]))).duplicated().any()
 
 
 def number_template(column: pd.Series) -> str:

@@ -48,8 +48,8 @@ class Place(NamedTuple):
     """What to call them: "time column 'ds'"."""
     labels: pd.Index
     """The caller's label of each row."""
-    series: pd.Series | None
-    """The series each row belongs to, where that is known."""
+    ids: tuple[pd.Series, ...]
+    """The columns that say which series each row belongs to; none where that is not known."""
     name: str
     """The caller's variable: "df" or "times"."""
     column: Hashable | None
@@ -61,7 +61,7 @@ class Place(NamedTuple):
 def mend(place: Place, template: str) -> str:
     """Write the Python that puts an expression, with {0} for the column, in the column's place.
 
-    >>> place = Place("time column 't'", pd.RangeIndex(1), None, "df", "t", "")
+    >>> place = Place("time column 't'", pd.RangeIndex(1), (), "df", "t", "")
     >>> mend(place, "{0} / 3600")
     "df['t'] = df['t'] / 3600"
     """
@@ -88,16 +88,29 @@ def say_which(place: Place, bad: np.ndarray, noun: str, why: str = "") -> str:
 def name_rows(place: Place, bad: np.ndarray) -> str:
     """Name the first three rows of those that are bad, each with its series.
 
-    >>> place = Place("time column 't'", pd.RangeIndex(5), None, "df", "t", "")
+    >>> place = Place("time column 't'", pd.RangeIndex(5), (), "df", "t", "")
     >>> name_rows(place, np.full(5, True))
     'row 0, row 1, row 2, ... (5 in all)'
     """
     at = np.flatnonzero(bad)
     shown = [f"row {plainly(place.labels[i])}" for i in at[:3]]
-    if place.series is not None:
-        keys = place.series.iloc[at[:3]]
-        shown = [f"{row} (series {plainly(key)})" for row, key in zip(shown, keys, strict=True)]
+    if place.ids:
+        shown = [
+            f"{row} (series {name_series(place, int(i))})"
+            for row, i in zip(shown, at, strict=False)
+        ]
     return ", ".join(shown) + (f", ... ({len(at)} in all)" if len(at) > 3 else "")
+
+
+def name_series(place: Place, row: int) -> str:
+    """Name the series of a row, by all of its id columns.
+
+    >>> ids = pd.Series(["a", "b"]), pd.Series([1, 2])
+    >>> name_series(Place("time column 't'", pd.RangeIndex(2), ids, "df", "t", ""), 1)
+    '(b, 2)'
+    """
+    keys = tuple(column.iloc[row] for column in place.ids)
+    return plainly(keys[0] if len(keys) == 1 else keys)
 
 
 def plainly(label: object) -> str:
@@ -123,6 +136,15 @@ def count(n: int, noun: str) -> str:
 def as_code(label: object) -> str:
     """Write a label as Python."""
     return repr(python_scalar(label))
+
+
+def id_code(ids: Sequence[Hashable]) -> str:
+    """Write the argument `id_col` for some columns.
+
+    >>> id_code(["shop"]), id_code(["shop", "item"])
+    ("'shop'", "['shop', 'item']")
+    """
+    return as_code(list(ids) if len(ids) > 1 else next(iter(ids), None))
 
 
 def listed(labels: Iterable[object], most: int = 5) -> str:

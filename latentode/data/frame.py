@@ -4,11 +4,7 @@ What comes from outside is checked once, before anything is trained or forecast.
 caller's is changed or silently repaired: what cannot be read exactly is refused.
 """
 
-import warnings
-from collections.abc import Collection, Hashable, Iterable, Sequence
-
-import numpy as np
-import pandas as pd
+from collections.abc import Collection, Hashable, Sequence
 
 from latentode.data.columns import (
     ID_NAMES,
@@ -16,33 +12,31 @@ from latentode.data.columns import (
     TIME_NAMES,
     Schema,
     almost_holds_numbers,
+    as_labels,
     dense,
-    groups_rows,
     holds_numbers,
     holds_stamps,
-    number_template,
-    sets_apart,
 )
 from latentode.data.errors import (
     FrameError,
-    LatentODEWarning,
     as_code,
     count,
+    id_code,
     listed,
-    mend,
-    name_rows,
     nearest,
 )
+from latentode.data.levels import time_is_last
 from latentode.data.roles import find_covariates, with_covariates
 from latentode.data.rows import Rows, open_frame, place_of
 from latentode.data.times import read_times
+from latentode.data.unused import as_numbers, refuse_hidden_series, warn_of_unused
 from latentode.data.values import refuse_other_than_numbers
 
 
 def infer_schema(
     df: object,
     *,
-    id_col: Hashable | None = None,
+    id_col: Hashable | Sequence[Hashable] | None = None,
     time_col: Hashable | None = None,
     target_cols: Hashable | Sequence[Hashable] | None = None,
     past_cols: Hashable | Sequence[Hashable] | None = None,
@@ -56,15 +50,18 @@ def infer_schema(
     Names that are given win. Else the id is a column called ``unique_id``, ``item_id``,
     ``series_id``, ``id`` or ``group_id`` (none: the frame is one series), the time is ``ds``,
     ``timestamp``, ``time``, ``datetime``, ``date``, ``t`` or the only column of datetimes, and the
-    target is ``y``, ``target`` or ``value``, or else every other column of numbers. A time index,
-    alone or with the series before it, is read like columns.
+    target is ``y``, ``target`` or ``value``, or else every other column of numbers. A time index
+    is read like a column; where levels of an index stand before the time, they are the id.
 
     Parameters
     ----------
-    df : DataFrame of pandas, polars or anything else narwhals reads
-        One row for each observation.
-    id_col, time_col : Hashable, optional
-        Names of columns.
+    df : DataFrame of pandas, polars or anything else narwhals reads, or Series of pandas
+        One row for each observation; a Series has the times in its index.
+    id_col : Hashable or sequence of Hashable, optional
+        Name of the column that tells series apart, or names of several that do so together:
+        ids are then tuples.
+    time_col : Hashable, optional
+        Name of the column of times.
     target_cols : Hashable or sequence of Hashable, optional
         What to forecast.
     past_cols : Hashable or sequence of Hashable, optional
@@ -99,59 +96,78 @@ def infer_schema(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> df = pd.DataFrame({"id": ["a", "a", "b"], "time": [0.5, 2.0, 1.1], "hr": [71, 80, 64]})
     >>> infer_schema(df).guessed
     ("id_col='id'", "time_col='time'", "target_cols=['hr']")
     """
     rows = open_frame(df, id_col=id_col, time_col=time_col)
-    id_found = _find_column(rows, "id_col", id_col, ID_NAMES)
-    time_found = _find_time(rows, time_col, id_found)
+    ids = _find_ids(rows, id_col, time_col)
+    time = _find_time(rows, time_col, ids)
     covariates = find_covariates(
         rows,
-        id_found,
+        ids,
         past_cols=past_cols,
         known_cols=known_cols,
         static_cols=static_cols,
         static=static,
     )
-    taken = {id_found, time_found, *covariates.columns}
-    targets = _find_targets(rows, target_cols, taken)
-    _refuse_two_roles(id_found, time_found, targets)
-    times = read_times(rows.frame[time_found], place_of(rows, time_found, "time column", id_found))
+    targets = _find_targets(rows, target_cols, {*ids, time, *covariates.columns})
+    _refuse_two_roles(ids, time, targets)
+    times = read_times(rows.frame[time], place_of(rows, time, "time column", ids))
     for target in targets:
-        _refuse_as_target(rows, target, id_found)
-    if id_found is None:
-        _refuse_hidden_series(rows, times.values, {time_found, *targets, *covariates.columns})
+        _refuse_as_target(rows, target, ids)
+    if not ids:
+        refuse_hidden_series(rows, times.values, {time, *targets, *covariates.columns})
     if target_cols is None:
-        _warn_of_unused(rows, id_found, time_found, (*targets, *covariates.columns))
+        warn_of_unused(rows, ids, time, (*targets, *covariates.columns))
     given = {"id_col": id_col, "time_col": time_col, "target_cols": target_cols}
-    found = {"id_col": id_found, "time_col": time_found, "target_cols": list(targets)}
+    found = {
+        "id_col": id_code(ids),
+        "time_col": as_code(time),
+        "target_cols": as_code(list(targets)),
+    }
     guessed = tuple(
-        f"{argument}={as_code(column)}"
-        for argument, column in found.items()
-        if given[argument] is None and column is not None
+        f"{argument}={code}"
+        for argument, code in found.items()
+        if given[argument] is None and code != "None"
     )
-    schema = Schema(id_found, time_found, targets, times.kind, times.unit, times.zone, guessed)
+    read = (times.kind, times.unit, times.zone)
+    schema = Schema(ids, time, targets, *read, guessed, rows.backend)
     return with_covariates(schema, rows, covariates, known_interpolation)
 
 
-def _find_column(
-    rows: Rows, argument: str, given: Hashable | None, names: Sequence[str]
-) -> Hashable | None:
-    """Give the column for a role: the one named, else the only one with a usual name."""
-    if given is not None:
-        _refuse_unknown(rows, argument, given)
-        return given
-    hits = [name for name in names if name in list(rows.frame.columns)]
+def _find_ids(rows: Rows, given: object, time_col: Hashable | None) -> tuple[Hashable, ...]:
+    """Give the columns of the series: those named, else the usual one or levels of the index."""
+    named = as_labels(given, rows.frame.columns)
+    if given is None:
+        usual = tuple(_usual(rows, "id_col", ID_NAMES))
+        before_time = rows.levels[:-1] if time_is_last(rows.frame, rows.levels, time_col) else ()
+        return before_time if set(usual) <= set(before_time) else usual
+    if not named:
+        what = "id_col is an empty list; it is the name of a column, or of several."
+        raise FrameError("E-ID-COL", what, "LatentODEForecaster(id_col=None)  # look for it")
+    for column in named:
+        _refuse_unknown(rows, "id_col", column, named)
+    return named
+
+
+def _usual(rows: Rows, argument: str, names: Sequence[Hashable]) -> list[Hashable]:
+    """Give the only column with a usual name for a role, if there is one."""
+    hits = [name for name in names if name in rows.frame.columns]
     _refuse_several(argument, hits)
-    return hits[0] if hits else None
+    return hits
 
 
-def _find_time(rows: Rows, given: Hashable | None, id_col: Hashable | None) -> Hashable:
-    found = _find_column(rows, "time_col", given, TIME_NAMES)
-    if found is not None:
-        return found
-    others = [c for c in rows.frame.columns if c != id_col]
+def _find_time(rows: Rows, given: Hashable | None, ids: tuple[Hashable, ...]) -> Hashable:
+    if given is not None:
+        _refuse_unknown(rows, "time_col", given, (given,))
+        return given
+    indexed = [rows.levels[-1]] if time_is_last(rows.frame, rows.levels, None) else []
+    usual = _usual(rows, "time_col", [*TIME_NAMES, *(c for c in indexed if c not in TIME_NAMES)])
+    if usual:
+        return usual[0]
+    others = [c for c in rows.frame.columns if c not in ids]
     stamps = [c for c in others if holds_stamps(rows.frame[c])]
     _refuse_several("time_col", stamps)
     if stamps:
@@ -166,7 +182,7 @@ def _find_time(rows: Rows, given: Hashable | None, id_col: Hashable | None) -> H
 
 
 def _find_targets(
-    rows: Rows, given: Hashable | Sequence[Hashable] | None, taken: Collection[Hashable | None]
+    rows: Rows, given: Hashable | Sequence[Hashable] | None, taken: Collection[Hashable]
 ) -> tuple[Hashable, ...]:
     if given is not None:
         return _named_targets(rows, given)
@@ -180,37 +196,39 @@ def _find_targets(
 
 
 def _named_targets(rows: Rows, given: Hashable | Sequence[Hashable]) -> tuple[Hashable, ...]:
-    columns = list(rows.frame.columns)
-    label = isinstance(given, tuple) and given in columns
-    one = label or isinstance(given, str) or not isinstance(given, Iterable)
-    targets = (given,) if one else tuple(given)  # type: ignore[arg-type]
+    targets = as_labels(given, rows.frame.columns)
     if not targets:
-        raise _no_target(rows, columns)
+        raise _no_target(rows, list(rows.frame.columns))
     for target in targets:
-        _refuse_unknown(rows, "target_cols", target)
+        _refuse_unknown(rows, "target_cols", target, targets)
     return targets
 
 
 def _refuse_two_roles(
-    id_col: Hashable | None, time_col: Hashable, targets: tuple[Hashable, ...]
+    ids: tuple[Hashable, ...], time: Hashable, targets: tuple[Hashable, ...]
 ) -> None:
-    roles = [c for c in (id_col, time_col, *targets) if c is not None]
+    roles = [*ids, time, *targets]
     twice = [c for c in dict.fromkeys(roles) if roles.count(c) > 1]
     if not twice:
         return
-    others = [c for c in targets if c not in (*twice, id_col, time_col)]
-    wanted = as_code(others) if others else "..."
-    raise FrameError(
-        "E-ROLE-DUP",
-        f"column {as_code(twice[0])} was given two roles: id_col={as_code(id_col)}, "
-        f"time_col={as_code(time_col)}, target_cols={as_code(list(targets))}.",
-        f"LatentODEForecaster(target_cols={wanted})  # each column once",
+    what = (
+        f"column {as_code(twice[0])} was given two roles: id_col={id_code(ids)}, "
+        f"time_col={as_code(time)}, target_cols={as_code(list(targets))}."
     )
+    own = list(dict.fromkeys(c for c in ids if c != time))
+    if own != list(ids):
+        wanted = id_code(own) if own else "None"
+        fix = f"LatentODEForecaster(id_col={wanted})  # each column once"
+        raise FrameError("E-ROLE-DUP", what, fix)
+    others = list(dict.fromkeys(c for c in targets if c not in (*ids, time)))
+    wanted = as_code(others) if others else "..."
+    fix = f"LatentODEForecaster(target_cols={wanted})  # each column once"
+    raise FrameError("E-ROLE-DUP", what, fix)
 
 
-def _refuse_as_target(rows: Rows, target: Hashable, id_col: Hashable | None) -> None:
+def _refuse_as_target(rows: Rows, target: Hashable, ids: tuple[Hashable, ...]) -> None:
     column = dense(rows.frame[target])
-    place = place_of(rows, target, "target column", id_col)
+    place = place_of(rows, target, "target column", ids)
     refuse_other_than_numbers(column, place)
     if not column.notna().any():
         what = f"{place.title} holds no number at all: {count(len(column), 'row')}, all missing."
@@ -218,61 +236,20 @@ def _refuse_as_target(rows: Rows, target: Hashable, id_col: Hashable | None) -> 
         raise FrameError("E-TARGET-EMPTY", what, fix + "  # or name the others in target_cols")
 
 
-def _refuse_hidden_series(rows: Rows, times: np.ndarray, taken: Collection[Hashable]) -> None:
-    """Refuse rows that repeat times, if a column that nobody named sets them apart."""
-    repeats = pd.Series(times).duplicated().to_numpy()
-    if not repeats.any():
-        return
-    left = [c for c in rows.frame.columns if c not in taken]
-    ids = [c for c in left if sets_apart(rows.frame[c], times)]
-    if ids:
-        place = place_of(rows, ids[0], "column")
-        raise FrameError(
-            "E-ID-MISSING",
-            f"no id column was named or found, and {count(repeats.sum(), 'row')} repeat a time: "
-            f"{name_rows(place, repeats)}; {place.title} looks like the id.",
-            f"LatentODEForecaster(id_col={as_code(ids[0])})",
-        )
-
-
-def _warn_of_unused(
-    rows: Rows, id_col: Hashable | None, time_col: Hashable, targets: tuple[Hashable, ...]
+def _refuse_unknown(
+    rows: Rows, argument: str, column: Hashable, named: Sequence[Hashable]
 ) -> None:
-    """Name the columns that look like data, or like the id, and are not used."""
-    left = [c for c in rows.frame.columns if c not in {id_col, time_col, *targets}]
-    numbers = [c for c in left if holds_numbers(rows.frame[c])]
-    almost = [c for c in left if c not in numbers and almost_holds_numbers(rows.frame[c])]
-    ids = [c for c in left if id_col is None and c not in almost and groups_rows(rows.frame[c])]
-    notes = []
-    if numbers:
-        notes.append(
-            f"{listed(numbers)}: the target is {listed(targets)}; to forecast them all, "
-            f"LatentODEForecaster(target_cols={as_code([*targets, *numbers])})"
-        )
-    notes += [f"{as_code(c)}: it does not hold numbers; {_as_numbers(rows, c)}" for c in almost]
-    notes += [
-        f"{as_code(c)}: if it tells series apart, LatentODEForecaster(id_col={as_code(c)})"
-        for c in ids
-    ]
-    if notes:
-        text = "\n- ".join(["columns that are not used:", *notes])
-        warnings.warn(text, LatentODEWarning, stacklevel=3)
-
-
-def _refuse_unknown(rows: Rows, argument: str, given: Hashable) -> None:
+    """Refuse a column of those named that is not there; the fix names the nearest instead."""
     columns = list(rows.frame.columns)
-    if given in columns:
+    if column in columns:
         return
     code = f"E-{argument.partition('_')[0].upper()}-COL"
-    if argument == "id_col" and isinstance(given, list):
-        parts = ", ".join(f"{rows.name}[{as_code(part)}]" for part in given)
-        what = f"id_col is the name of one column, got the list {given}."
-        fix = f"{rows.before}df['id'] = list(zip({parts})); LatentODEForecaster(id_col='id')"
-        raise FrameError(code, what, fix)
-    near = nearest(given, columns)
-    name = "..." if near is None else as_code([near] if argument == "target_cols" else near)
-    what = f"{argument}: {rows.name} has no column {as_code(given)}; it has {listed(columns)}."
-    raise FrameError(code, what, f"LatentODEForecaster({argument}={name})")
+    near = nearest(column, columns)
+    meant = [near if c == column else c for c in named]
+    wanted = as_code(meant) if argument == "target_cols" else id_code(meant)
+    what = f"{argument}: {rows.name} has no column {as_code(column)}; it has {listed(columns)}."
+    fix = f"LatentODEForecaster({argument}={'...' if near is None else wanted})"
+    raise FrameError(code, what, fix)
 
 
 def _refuse_several(argument: str, hits: Sequence[Hashable]) -> None:
@@ -289,11 +266,6 @@ def _no_target(rows: Rows, left: Sequence[Hashable]) -> FrameError:
     where = f"among {listed(left)}" if left else "beside the id and the time"
     fix = "LatentODEForecaster(target_cols=...)  # name a column of numbers"
     if almost:
-        fix = _as_numbers(rows, almost[0])
+        fix = as_numbers(rows, almost[0])
     what = f"{rows.name} has no column of numbers to forecast {where}."
     return FrameError("E-TARGET-NONE", what, fix)
-
-
-def _as_numbers(rows: Rows, column: Hashable) -> str:
-    """Write the Python that turns a column into numbers."""
-    return mend(place_of(rows, column, "column"), number_template(rows.frame[column]))

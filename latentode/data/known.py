@@ -130,5 +130,5 @@ def _codes(known: Known) -> np.ndarray:
 
 def _read(rows: Rows, column: Hashable, schema: Schema) -> np.ndarray:
     return read_covariate(
-        rows.frame[column], place_of(rows, column, "known covariate", schema.id_col)
+        rows.frame[column], place_of(rows, column, "known covariate", schema.id_cols)
     )

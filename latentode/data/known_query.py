@@ -70,10 +70,12 @@ def _stated(at: object, query: Query, schema: Schema) -> np.ndarray:
     values = np.full((len(query.times), len(schema.known_cols)), np.nan)
     if not isinstance(nw.from_native(at, pass_through=True), nw.DataFrame):
         return values
-    rows: Rows = open_frame(at, id_col=schema.id_col, time_col=schema.time_col, name="times")
+    rows: Rows = open_frame(
+        at, id_col=list(schema.id_cols), time_col=schema.time_col, name="times"
+    )
     for c, column in enumerate(schema.known_cols):
         if column in list(rows.frame.columns):
-            place = place_of(rows, column, "known covariate", schema.id_col)
+            place = place_of(rows, column, "known covariate", schema.id_cols)
             values[:, c] = read_covariate(rows.frame[column], place)
     return values
 

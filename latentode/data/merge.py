@@ -3,10 +3,10 @@
 import numpy as np
 
 from latentode.data.errors import FrameError, plainly
+from latentode.data.ids import canonical
 from latentode.data.known import Known, knots_of, merge_known
 from latentode.data.panel import Panel
 from latentode.data.times import times_as_column
-from latentode.data.values import canonical
 
 
 def merge_panels(first: Panel, second: Panel) -> Panel:

@@ -6,13 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 from latentode.data.columns import Schema
-from latentode.data.errors import FrameError, Place, count, plainly
+from latentode.data.duplicates import ON_DUPLICATES, OnDuplicates, SortedRows, join_repeats
+from latentode.data.errors import FrameError, count, plainly
+from latentode.data.ids import canonical, read_series
 from latentode.data.known import Known, read_known, some_known
+from latentode.data.order import sort_rows
 from latentode.data.roles import require_covariates
-from latentode.data.rows import Rows, open_frame, place_of, require_columns
+from latentode.data.rows import Rows, open_later, place_of
 from latentode.data.static import read_static
 from latentode.data.times import convert_times, read_times, times_as_column
-from latentode.data.values import ONE_SERIES, canonical, read_ids, read_numbers
+from latentode.data.values import read_numbers
+from latentode.solvers.checks import check_choice
 
 __all__ = ["Panel", "check_time_span", "drop_empty_rows", "select_series", "to_panel"]
 
@@ -38,7 +42,9 @@ class Panel(NamedTuple):
     """float64 of shape (S, E), NaN where one is missing: static covariates."""
 
 
-def to_panel(df: object, schema: Schema, *, static: object = None) -> Panel:
+def to_panel(
+    df: object, schema: Schema, *, on_duplicates: OnDuplicates = "raise", static: object = None
+) -> Panel:
     """Check a frame and copy it into a panel.
 
     Parameters
@@ -47,21 +53,27 @@ def to_panel(df: object, schema: Schema, *, static: object = None) -> Panel:
         One row for each observation, in any order; it is not changed.
     schema : Schema
         The columns and times, as `infer_schema` found them, in this frame or in one before.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time: an error; the mean of what was
+        measured in each column; the last one of the frame, whole; or one row of all that was
+        measured, where no two of them have a value in the same column.
     static : DataFrame, optional
         One row for each series, with its static covariates, if these are not in `df`.
 
     Returns
     -------
     Panel
-        The same for every order of the rows of `df`, to the last bit.
+        The same for every order of the rows of `df`, to the last bit; only "last" looks at it.
 
     Raises
     ------
     FrameError
         If a column is missing or holds what it cannot hold, if the times are not like those of
-        the schema, or if a series has two rows of the same time.
+        the schema, or if a series has two rows of the same time that are not to be joined.
     TypeError
         If `df` is no data frame.
+    ValueError
+        If `on_duplicates` is none of these words.
 
     Examples
     --------
@@ -71,21 +83,34 @@ def to_panel(df: object, schema: Schema, *, static: object = None) -> Panel:
     >>> panel = to_panel(df, infer_schema(df))
     >>> panel.ids, panel.offsets, panel.times
     (('a', 'b'), array([0, 2, 3]), array([4, 9, 3]))
+    >>> log = pd.DataFrame({"t": [1, 1, 2], "hr": [71, None, 80], "bp": [None, 120, None]})
+    >>> to_panel(log, infer_schema(log), on_duplicates="merge").values
+    array([[ 71., 120.],
+           [ 80.,  nan]])
     """
-    rows = open_frame(df, id_col=schema.id_col, time_col=schema.time_col)
-    require_columns(rows, schema, targets=True)
+    check_choice("on_duplicates", on_duplicates, ON_DUPLICATES)
+    rows = open_later(df, schema, targets=True)
     require_covariates(rows, schema)
-    codes, ids = _read_series(rows, schema)
-    place = place_of(rows, schema.time_col, "time column", schema.id_col)
+    return read_panel(rows, schema, on_duplicates, static)
+
+
+def read_panel(
+    rows: Rows, schema: Schema, on_duplicates: OnDuplicates, static: object = None
+) -> Panel:
+    """Give the panel of the rows of a frame that has every column of the schema."""
+    codes, ids = read_series(rows, schema.id_cols)
+    place = place_of(rows, schema.time_col, "time column", schema.id_cols)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
     known = read_known(rows, schema, codes, times)
     of_series = read_static(rows, schema, codes, ids, static)
-    order = np.lexsort((times, codes))
-    codes, times = codes[order], times[order]
-    _refuse_duplicates(codes, times, order, place, schema)
-    sizes = np.bincount(codes, minlength=len(ids))
-    values = _read_values(rows, schema)[order]
-    return Panel(ids, _offsets(sizes), times, values, schema, known, of_series)
+    order, first = sort_rows(codes, times)
+    values = _read_values(rows, schema, order)
+    if len(first) < len(order):
+        repeats = SortedRows(order, times[order], values, first)
+        values = join_repeats(repeats, on_duplicates, place, schema)
+    kept = order[first]
+    sizes = np.bincount(codes[kept], minlength=len(ids))
+    return Panel(ids, _offsets(sizes), times[kept], values, schema, known, of_series)
 
 
 def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
@@ -195,52 +220,16 @@ def check_time_span(panel: Panel) -> None:
     )
 
 
-def _read_series(rows: Rows, schema: Schema) -> tuple[np.ndarray, tuple[Hashable, ...]]:
-    """Give each row's position among the distinct ids, and the ids."""
-    if schema.id_col is None:
-        return np.zeros(len(rows.frame), dtype="int64"), (ONE_SERIES,)
-    return read_ids(rows.frame[schema.id_col], place_of(rows, schema.id_col, "id column"))
-
-
-def _read_values(rows: Rows, schema: Schema) -> np.ndarray:
+def _read_values(rows: Rows, schema: Schema, order: np.ndarray) -> np.ndarray:
+    """Give the targets and past covariates (N, D) of the rows in an order."""
     values = np.empty((len(rows.frame), len(schema.feature_cols)))
-    for d, target in enumerate(schema.feature_cols):
+    for d, column in enumerate(schema.feature_cols):
         role = "target column" if d < len(schema.target_cols) else "past covariate"
-        place = place_of(rows, target, role, schema.id_col)
-        values[:, d] = read_numbers(rows.frame[target], place)
+        place = place_of(rows, column, role, schema.id_cols)
+        values[:, d] = read_numbers(rows.frame[column], place)[order]
     return values
 
 
 def _offsets(sizes: np.ndarray) -> np.ndarray:
     """Give where each of S parts begins and the last one ends, from their sizes."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype("int64")
-
-
-def _refuse_duplicates(
-    codes: np.ndarray, times: np.ndarray, order: np.ndarray, place: Place, schema: Schema
-) -> None:
-    """Refuse sorted rows of which two are of one series and one time."""
-    again = (codes[1:] == codes[:-1]) & (times[1:] == times[:-1])
-    if not again.any():
-        return
-    at = np.flatnonzero(again)
-    stamps = times_as_column(times[at[:3]], schema)
-    pairs = [
-        _name_pair(place, order[i], order[i + 1], stamp)
-        for i, stamp in zip(at[:3], stamps, strict=True)
-    ]
-    subset = [column for column in (schema.id_col, schema.time_col) if column is not None]
-    hint = "" if schema.id_col is not None else " If the frame holds several series, pass id_col."
-    raise FrameError(
-        "E-TIME-DUP",
-        f"{count(len(at), 'row')} at the time of another row of the same series: "
-        f"{'; '.join(pairs)}{'; ...' if len(at) > 3 else ''}.{hint}",
-        f"{place.before}{place.name} = {place.name}.drop_duplicates({subset!r}, keep='last')"
-        f"  # or .groupby({subset!r}, as_index=False).mean(numeric_only=True)",
-    )
-
-
-def _name_pair(place: Place, one: int, other: int, stamp: object) -> str:
-    series = "" if place.series is None else f"series {plainly(place.series.iloc[one])} "
-    rows = f"rows {plainly(place.labels[one])} and {plainly(place.labels[other])}"
-    return f"{series}at {plainly(stamp)} ({rows})"

@@ -1,6 +1,5 @@
 """The series and times that a forecast is asked for."""
 
-import math
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from latentode.data.columns import Schema
-from latentode.data.errors import FrameError, Place, mend, name_rows, plainly
-from latentode.data.rows import Rows, open_frame, place_of, require_columns
-from latentode.data.times import INT64, UNITS, convert_times, read_times, times_as_column
-from latentode.data.values import ONE_SERIES, canonical, read_ids
+from latentode.data.errors import FrameError, Place, as_code, mend, name_rows, plainly
+from latentode.data.horizon import lengths_up_to
+from latentode.data.ids import canonical, read_series
+from latentode.data.rows import Rows, open_later, place_of
+from latentode.data.times import convert_times, read_times, times_as_column
 
-__all__ = ["Query", "query_at", "query_horizon"]
+__all__ = ["Query", "pairs_frame", "query_at", "query_horizon"]
 
 
 class Query(NamedTuple):
@@ -28,6 +28,8 @@ class Query(NamedTuple):
     """int64 or float64 of shape (P,), in the unit of the schema."""
     frame: pd.DataFrame
     """Id and time columns to give back; the caller's own rows and index if a frame was asked."""
+    backend: str = "pandas"
+    """Whose frame to give back, with `as_native`: the one asked, else the one that was fitted."""
 
 
 def query_at(at: object, schema: Schema, known_ids: Iterable[Hashable]) -> Query:
@@ -58,7 +60,7 @@ def query_at(at: object, schema: Schema, known_ids: Iterable[Hashable]) -> Query
 
     Examples
     --------
-    >>> schema = Schema("id", "ds", ("y",), "datetime", "s", None, ())
+    >>> schema = Schema(("id",), "ds", ("y",), "datetime", "s", None, ())
     >>> query_at(["2024-03-01", "2024-03-01 07:30"], schema, ["b", "a"]).frame
       id                  ds
     0  a 2024-03-01 00:00:00
@@ -67,7 +69,7 @@ def query_at(at: object, schema: Schema, known_ids: Iterable[Hashable]) -> Query
     3  b 2024-03-01 07:30:00
     """
     if _is_frame(at):
-        rows = open_frame(at, id_col=schema.id_col, time_col=schema.time_col, name="times")
+        rows = open_later(at, schema, targets=False, name="times")
         return _query_rows(rows, schema, tuple(known_ids))
     return _query_grid(_series_of_times(at), schema, _known(known_ids))
 
@@ -101,40 +103,38 @@ def query_horizon(
 
     Examples
     --------
-    >>> schema = Schema("id", "t", ("y",), "number", None, None, ())
+    >>> schema = Schema(("id",), "t", ("y",), "number", None, None, ())
     >>> query_horizon(2.5, 1, {"a": 10, "b": 7}, schema).times
     array([11., 12.,  8.,  9.])
     """
     ids = _known(last_times)
     last = np.array([last_times[key] for key in ids])
-    lengths = _lengths(horizon, step, schema, latest=last.max())
+    lengths = lengths_up_to(horizon, step, schema, latest=last.max())
     times = (last[:, None] + lengths).ravel()
     series = np.repeat(np.arange(len(ids)), len(lengths))
-    return Query(ids, series, times, _frame(ids, series, times, schema))
+    frame = pairs_frame(ids, series, times, schema)
+    return Query(ids, series, times, frame, schema.backend)
 
 
 def _query_rows(rows: Rows, schema: Schema, known_ids: tuple[Hashable, ...]) -> Query:
-    require_columns(rows, schema, targets=False)
-    place = place_of(rows, schema.time_col, "time column", schema.id_col)
+    place = place_of(rows, schema.time_col, "time column", schema.id_cols)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
-    if schema.id_col is None:
-        series, ids = np.zeros(len(times), dtype="int64"), (ONE_SERIES,)
-        return Query(ids, series, times, rows.frame[[schema.time_col]].copy())
-    place = place_of(rows, schema.id_col, "id column")
-    series, asked = read_ids(rows.frame[schema.id_col], place)
-    _refuse_unseen(series, asked, known_ids, place)
-    return Query(asked, series, times, rows.frame[[schema.id_col, schema.time_col]].copy())
+    series, asked = read_series(rows, schema.id_cols)
+    if schema.id_cols:
+        _refuse_unseen(series, asked, known_ids, rows, schema.id_cols)
+    frame = rows.frame[[*schema.id_cols, schema.time_col]].copy()
+    return Query(asked, series, times, frame, rows.backend)
 
 
 def _query_grid(by_hand: pd.Series, schema: Schema, ids: tuple[Hashable, ...]) -> Query:
     """Ask for every series at the same times."""
-    place = Place("times", by_hand.index, None, "times", None, "")
+    place = Place("times", by_hand.index, (), "times", None, "")
     read = read_times(_read_text(by_hand, schema, place), place)
     asked = convert_times(read, schema, place)
     series = np.repeat(np.arange(len(ids)), len(asked))
     times = np.tile(asked, len(ids))
-    frame = _frame(ids, series, times, schema._replace(time_zone=read.zone))
-    return Query(ids, series, times, frame)
+    frame = pairs_frame(ids, series, times, schema._replace(time_zone=read.zone))
+    return Query(ids, series, times, frame, schema.backend)
 
 
 def _known(ids: Iterable[Hashable]) -> tuple[Hashable, ...]:
@@ -203,7 +203,11 @@ def _read_one(text: str, read: type[pd.Timestamp] | type[pd.Timedelta], schema: 
 
 
 def _refuse_unseen(
-    series: np.ndarray, asked: tuple[Hashable, ...], known_ids: tuple[Hashable, ...], place: Place
+    series: np.ndarray,
+    asked: tuple[Hashable, ...],
+    known_ids: tuple[Hashable, ...],
+    rows: Rows,
+    id_cols: tuple[Hashable, ...],
 ) -> None:
     known = set(known_ids)
     unseen = [key for key in asked if key not in known]
@@ -212,104 +216,52 @@ def _refuse_unseen(
     shown = ", ".join(plainly(key) for key in unseen[:3])
     shown += f", ... ({len(unseen)} in all)" if len(unseen) > 3 else ""
     were = "is not known: it was" if len(unseen) == 1 else "are not known: they were"
-    rows = np.array([key not in known for key in asked])[series]
+    bad = np.array([key not in known for key in asked])[series]
+    columns = "column" if len(id_cols) == 1 else "columns"
     what = (
-        f"series {shown} {were} not in fit, and no context was given; column {place.column!r}, "
-        f"{name_rows(place, rows)}."
+        f"series {shown} {were} not in fit, and no context was given; {columns} "
+        f"{', '.join(map(as_code, id_cols))}, {name_rows(place_of(rows, id_cols[0], ''), bad)}."
     )
-    twin = {str(key): type(key) for key in known_ids}.get(str(unseen[0]))
-    if twin in {int, str}:
-        kinds = f" The ids in fit are {twin.__name__}, these are {type(unseen[0]).__name__}."
-        raise FrameError(
-            "E-ID-UNSEEN", what + kinds, mend(place, f"{{0}}.astype({twin.__name__})")
-        )
-    raise FrameError("E-ID-UNSEEN", what, "model.predict(times, context=df_with_its_rows)")
+    other = _other_type(unseen[0], known_ids, id_cols)
+    if other is None:
+        raise FrameError("E-ID-UNSEEN", what, "model.predict(times, context=df_with_its_rows)")
+    column, fitted, came = other
+    kinds = f" In fit, {as_code(column)} is {fitted.__name__}, here it is {came.__name__}."
+    fix = mend(place_of(rows, column, "id column"), f"{{0}}.astype({fitted.__name__})")
+    raise FrameError("E-ID-UNSEEN", what + kinds, fix)
 
 
-def _lengths(horizon: object, step: object | None, schema: Schema, *, latest: float) -> np.ndarray:
-    """Give step, 2 step, ... up to the horizon, in the unit of the schema."""
-    end = _length("horizon", horizon, schema)
-    by = end if step is None else _length("step", step, schema)
-    if by > end:
-        raise FrameError(
-            "E-HORIZON",
-            f"step={step} is longer than horizon={horizon}: there is no time to forecast.",
-            "step = None  # one time, at the horizon",
-        )
-    if isinstance(end, int) and end + max(int(latest), 0) > INT64.max:
-        raise FrameError(
-            "E-TIME-RANGE",
-            f"horizon={horizon} after the last time {latest} is too far away for 64-bit integers.",
-            "ask for a shorter horizon",
-        )
-    # 0.3 / 0.1 is a rounding error below 3, and 3 * 0.1 one above 0.3.
-    n = (
-        end // by
-        if isinstance(end, int) and isinstance(by, int)
-        else math.floor(end / by * (1 + 1e-12))
-    )
-    return np.minimum(by * np.arange(1, int(n) + 1), end)
+def _other_type(
+    unseen: Hashable, known_ids: tuple[Hashable, ...], id_cols: tuple[Hashable, ...]
+) -> tuple[Hashable, type, type] | None:
+    """Find the id column whose ids would be known if they were whole numbers, or text."""
+    parts = _parts(unseen, id_cols)
+    twins = (key for key in known_ids if _as_text(_parts(key, id_cols)) == _as_text(parts))
+    twin = next(twins, None)
+    if twin is None:
+        return None
+    types = [(type(a), type(b)) for a, b in zip(_parts(twin, id_cols), parts, strict=True)]
+    apart = [(c, a, b) for c, (a, b) in zip(id_cols, types, strict=True) if a != b]
+    return apart[0] if apart and apart[0][1] in {int, str} else None
 
 
-def _length(name: str, value: object, schema: Schema) -> int | float:
-    """Read a length of time as a positive number in the unit of the schema."""
-    if schema.time_unit is None:
-        return _number(name, value, schema)
-    return _ticks(name, value, schema.time_unit)
+def _parts(key: Any, id_cols: tuple[Hashable, ...]) -> tuple[Hashable, ...]:  # noqa: ANN401
+    """Give what stands in each id column."""
+    return (key,) if len(id_cols) == 1 else key
 
 
-def _number(name: str, value: object, schema: Schema) -> int | float:
-    real = isinstance(value, int | float | np.integer | np.floating)
-    if not real or isinstance(value, bool | np.timedelta64):
-        raise FrameError(
-            "E-HORIZON",
-            f"{name} must be a number, like the times in column {schema.time_col!r}; got {value}.",
-            f"{name} = 1.0  # in the unit of that column",
-        )
-    _refuse_not_positive(name, value, 0 < value < math.inf, "1.0")  # type: ignore[operator]
-    return int(value) if isinstance(value, int | np.integer) else float(value)  # type: ignore[arg-type]
+def _as_text(parts: tuple[Hashable, ...]) -> list[str]:
+    return [str(part) for part in parts]
 
 
-def _ticks(name: str, value: object, unit: str) -> int:
-    if _lacks_unit(value):
-        raise FrameError(
-            "E-HORIZON", f"{name}={value} has no unit.", f"{name} = '{value}D'  # or h, min, s"
-        )
-    try:
-        span = pd.Timedelta(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise FrameError(
-            "E-HORIZON", f"{name}={value} cannot be read as a length of time.", f"{name} = '7D'"
-        ) from None
-    _refuse_not_positive(name, value, span > pd.Timedelta(0), "'7D'")
-    ticks, rest = divmod(int(span.asm8.astype("int64")) * UNITS[unit], UNITS[span.unit])
-    if rest:
-        raise FrameError(
-            "E-TIME-UNIT",
-            f"{name}={value} is finer than the unit of the fitted times, {unit}.",
-            f"{name} = pd.Timedelta({name}).ceil({unit!r})",
-        )
-    return ticks
-
-
-def _lacks_unit(value: object) -> bool:
-    if isinstance(value, str):
-        return value.strip().replace(".", "", 1).isdigit()
-    number = isinstance(value, int | float | np.number)
-    return number and not isinstance(value, np.timedelta64)
-
-
-def _refuse_not_positive(name: str, value: object, positive: bool, example: str) -> None:  # noqa: FBT001
-    if not positive:
-        raise FrameError("E-HORIZON", f"{name}={value} is not positive.", f"{name} = {example}")
-
-
-def _frame(
+def pairs_frame(
     ids: tuple[Hashable, ...], series: np.ndarray, times: np.ndarray, schema: Schema
 ) -> pd.DataFrame:
     """Give the pairs as a frame with a new index."""
     column = times_as_column(times, schema)
-    if schema.id_col is None:
-        return pd.DataFrame({schema.time_col: column})
-    keys = pd.Series(list(ids)).iloc[series].reset_index(drop=True)
-    return pd.DataFrame({schema.id_col: keys, schema.time_col: column})
+    parts = [_parts(key, schema.id_cols) for key in ids] if schema.id_cols else []
+    columns = {
+        label: pd.Series([part[i] for part in parts]).iloc[series].reset_index(drop=True)
+        for i, label in enumerate(schema.id_cols)
+    }
+    return pd.DataFrame({**columns, schema.time_col: column})

@@ -1,9 +1,9 @@
 """The columns of covariates: past, known ahead, static."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable
 from typing import NamedTuple
 
-from latentode.data.columns import Schema
+from latentode.data.columns import Schema, as_labels
 from latentode.data.errors import FrameError, as_code, listed, nearest
 from latentode.data.rows import Rows, place_of
 from latentode.data.static import levels_of, open_static
@@ -29,7 +29,7 @@ class Covariates(NamedTuple):
 
 def find_covariates(
     rows: Rows,
-    id_col: Hashable | None,
+    ids: tuple[Hashable, ...],
     *,
     past_cols: object,
     known_cols: object,
@@ -41,8 +41,8 @@ def find_covariates(
     known = _named(known_cols, "known_cols", rows)
     if static is None:
         return Covariates(past, known, _named(static_cols, "static_cols", rows), None)
-    of_series = open_static(static, id_col)
-    columns = [column for column in of_series.frame.columns if column != id_col]
+    of_series = open_static(static, ids)
+    columns = [column for column in of_series.frame.columns if column not in ids]
     chosen = columns if static_cols is None else _named(static_cols, "static_cols", of_series)
     return Covariates(past, known, tuple(chosen), of_series)
 
@@ -61,9 +61,9 @@ def with_covariates(
     past, known, static, of_series = covariates
     _refuse_two_roles(schema, covariates)
     for column in past:
-        read_numbers(rows.frame[column], place_of(rows, column, "past covariate", schema.id_col))
+        read_numbers(rows.frame[column], place_of(rows, column, "past covariate", schema.id_cols))
     for column in known:
-        place = place_of(rows, column, "known covariate", schema.id_col)
+        place = place_of(rows, column, "known covariate", schema.id_cols)
         read_covariate(rows.frame[column], place)
     levels = levels_of(rows if of_series is None else of_series, static)
     return schema._replace(
@@ -93,7 +93,7 @@ def require_covariates(rows: Rows, schema: Schema) -> None:
 def _named(given: object, argument: str, rows: Rows) -> tuple[Hashable, ...]:
     """Give the columns that an argument names, each of which must be there."""
     columns = list(rows.frame.columns)
-    named = _as_tuple(given, columns)
+    named = as_labels(given, columns)
     for column in named:
         if column not in columns:
             near = nearest(column, columns)
@@ -101,24 +101,15 @@ def _named(given: object, argument: str, rows: Rows) -> tuple[Hashable, ...]:
                 f"E-{argument.partition('_')[0].upper()}-COL",
                 f"{argument}: {rows.name} has no column {as_code(column)}; it has "
                 f"{listed(columns)}.",
-                f"SeriesDataModule(df, {argument}={'...' if near is None else as_code([near])})",
+                f"LatentODEForecaster({argument}={'...' if near is None else as_code([near])})",
             )
     return named
-
-
-def _as_tuple(given: object, columns: Sequence[Hashable]) -> tuple[Hashable, ...]:
-    if given is None:
-        return ()
-    is_label = isinstance(given, tuple) and given in columns
-    if is_label or isinstance(given, str) or not isinstance(given, Iterable):
-        return (given,)
-    return tuple(given)
 
 
 def _refuse_two_roles(schema: Schema, covariates: Covariates) -> None:
     past, known, static, of_series = covariates
     roles = {
-        "id_col": () if schema.id_col is None else (schema.id_col,),
+        "id_col": schema.id_cols,
         "time_col": (schema.time_col,),
         "target_cols": schema.target_cols,
         "past_cols": past,

@@ -1,13 +1,15 @@
 """The rows of any data frame, as pandas, with what stands in the index as columns."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import narwhals as nw
 import pandas as pd
 
-from latentode.data.columns import ID_NAMES, TIME_NAMES, Schema
+from latentode.data.columns import Schema, as_labels
 from latentode.data.errors import FrameError, Place, as_code, listed, nearest
+from latentode.data.levels import read_levels
+from latentode.data.native import PANDAS
 
 
 class Rows(NamedTuple):
@@ -19,27 +21,31 @@ class Rows(NamedTuple):
     """The variable that a fix speaks of: "df" or "times"."""
     before: str
     """Python that a fix has to begin with, such as "df = df.reset_index(); "."""
+    backend: str = "pandas"
+    """Whose frame it was, as `as_native` takes it."""
+    levels: tuple[Hashable, ...] = ()
+    """The columns that were levels of the index, in their order."""
 
 
-def open_frame(
-    df: object, *, id_col: Hashable | None, time_col: Hashable | None, name: str = "df"
-) -> Rows:
+def open_frame(df: object, *, id_col: object, time_col: Hashable | None, name: str = "df") -> Rows:
     """Give the rows of any data frame as pandas, with a time index turned into columns.
 
-    It has at least one row and unique names; the caller's own frame is not changed.
+    It has at least one row and unique names; the caller's own frame is not changed. ``id_col``
+    is one column, a list of them, or None if they were not named.
 
     >>> df = pd.DataFrame({"hr": [71.0]}, index=pd.to_datetime(["2024-01-01"]))
     >>> list(open_frame(df, id_col=None, time_col=None).frame.columns)
     ['time', 'hr']
     """
-    frame, before = _to_pandas(df, name)
+    frame, before, backend = _to_pandas(df, name)
     _refuse_column_names(frame, name, before)
     if not len(frame):
         what = f"{name} has no rows; columns: {listed(frame.columns)}."
         raise FrameError("E-EMPTY", what, "give at least one row")
-    levels, renamed = _levels_to_read(frame, id_col, time_col)
+    id_cols = as_labels(id_col, [*frame.columns, *frame.index.names])
+    levels, renamed = read_levels(frame, id_cols, time_col)
     if not levels:
-        return Rows(frame, name, before)
+        return Rows(frame, name, before, backend)
     both = [label for label in levels if label in list(frame.columns)]
     if both:
         what = f"names that are both in the index and among the columns of {name}: {listed(both)}."
@@ -48,22 +54,30 @@ def open_frame(
     wide = frame.copy(deep=False)
     for position, (label, level) in enumerate(levels.items()):
         wide.insert(position, label, level)
-    return Rows(wide, name, f"{before}{name} = {name}.reset_index(names={as_code(renamed)}); ")
+    before += f"{name} = {name}.reset_index(names={as_code(renamed)}); "
+    return Rows(wide, name, before, backend, tuple(levels))
 
 
-def require_columns(rows: Rows, schema: Schema, *, targets: bool) -> None:
-    """Refuse rows of a later frame that lack a column of fit, the targets only if wanted.
+def open_later(df: object, schema: Schema, *, targets: bool, name: str = "df") -> Rows:
+    """Open a frame that came after fit, and refuse it if it lacks a column of the schema.
 
-    >>> schema = Schema(None, "t", ("y",), "number", None, None, ())
-    >>> rows = open_frame(pd.DataFrame({"T": [1.0]}), id_col=None, time_col="t")
-    >>> require_columns(rows, schema, targets=False)
+    The targets are wanted only if ``targets``.
+
+    >>> schema = Schema((), "t", ("y",), "number", None, None, ())
+    >>> open_later(pd.DataFrame({"T": [1.0]}), schema, targets=False)
     Traceback (most recent call last):
     latentode.data.errors.FrameError: df has no column 't', the time column in fit; it has 'T'.
     Fix: df = df.rename(columns={'T': 't'})  [E-TIME-COL]
     """
-    wanted = [(schema.time_col, "E-TIME-COL", "the time column")]
-    if schema.id_col is not None:
-        wanted.insert(0, (schema.id_col, "E-ID-COL", "the id column"))
+    rows = open_frame(df, id_col=list(schema.id_cols), time_col=schema.time_col, name=name)
+    _require_columns(rows, schema, targets=targets)
+    return rows
+
+
+def _require_columns(rows: Rows, schema: Schema, *, targets: bool) -> None:
+    role = "the id column" if len(schema.id_cols) == 1 else "an id column"
+    wanted = [(column, "E-ID-COL", role) for column in schema.id_cols]
+    wanted.append((schema.time_col, "E-TIME-COL", "the time column"))
     if targets:
         wanted += [(target, "E-TARGET-COL", "a target") for target in schema.target_cols]
     columns = list(rows.frame.columns)
@@ -73,22 +87,25 @@ def require_columns(rows: Rows, schema: Schema, *, targets: bool) -> None:
             raise FrameError(code, f"{what}; it has {listed(columns)}.", _rename(rows, column))
 
 
-def place_of(rows: Rows, column: Hashable, role: str, id_col: Hashable | None = None) -> Place:
+def place_of(rows: Rows, column: Hashable, role: str, id_cols: Sequence[Hashable] = ()) -> Place:
     """Tell how to point at a column of a frame, and at the series of each row if that is known.
 
     >>> rows = open_frame(pd.DataFrame({"t": [1.0]}), id_col=None, time_col=None)
     >>> place_of(rows, "t", "time column").title
     "time column 't'"
     """
-    series = None if id_col is None else rows.frame[id_col]
+    ids = tuple(rows.frame[c] for c in id_cols)
     title = f"{role} {as_code(column)}"
-    return Place(title, rows.frame.index, series, rows.name, column, rows.before)
+    return Place(title, rows.frame.index, ids, rows.name, column, rows.before)
 
 
-def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str]:
-    """Give a pandas frame, and the Python that turns the caller's frame into one."""
+def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str, str]:
+    """Give a pandas frame, the Python that turns the caller's into one, and whose that was."""
     if isinstance(df, pd.DataFrame):
-        return df, ""
+        return df, "", PANDAS
+    if isinstance(df, pd.Series):
+        label = "y" if df.name is None else df.name
+        return df.to_frame(label), f"{name} = {name}.to_frame({as_code(label)}); ", PANDAS
     try:
         table = nw.from_native(df, eager_only=True)  # type: ignore[call-overload]
     except TypeError:
@@ -101,9 +118,10 @@ def _to_pandas(df: object, name: str) -> tuple[pd.DataFrame, str]:
         ) from None
     # Column by column, because polars needs pyarrow for a whole frame.
     frame = pd.DataFrame({c: _column_to_pandas(table[c]) for c in table.columns})
+    backend = table.implementation.value
     if table.implementation.is_polars():
-        return frame, f"{name} = pd.DataFrame({name}.to_dict(as_series=False)); "
-    return frame, f"{name} = {name}.to_pandas(); "
+        return frame, f"{name} = pd.DataFrame({name}.to_dict(as_series=False)); ", backend
+    return frame, f"{name} = {name}.to_pandas(); ", backend
 
 
 def _column_to_pandas(column: nw.Series[Any]) -> pd.Series:
@@ -130,30 +148,6 @@ def _refuse_column_names(frame: pd.DataFrame, name: str, before: str) -> None:
         what = f"{name} has several columns of the same name: {listed(repeated)}."
         fix = f"{before}{name} = {name}.loc[:, ~{name}.columns.duplicated()]  # keeps the first"
         raise FrameError("E-COLS-DUP", what, fix)
-
-
-def _levels_to_read(
-    frame: pd.DataFrame, id_col: Hashable | None, time_col: Hashable | None
-) -> tuple[dict[Hashable, pd.Index], list[Hashable]]:
-    """Give the levels of the index that hold data, by name, and a name for every level."""
-    index, columns, n = frame.index, list(frame.columns), frame.index.nlevels
-    if n == 1 and not _index_is_data(index, (id_col, time_col)):
-        return {}, []
-    roles = [(id_col, "id"), (time_col, "time")][-n:]
-    usual = [role if col is None else col for col, role in roles]
-    # A level without a name is not needed where the column of its role was named and is there.
-    needed = [col is None or col not in columns for col, _ in roles]
-    if n > 2:
-        usual, needed = [f"level_{i}" for i in range(n)], [False] * n
-    names = [usual[i] if name is None else name for i, name in enumerate(index.names)]
-    read = [i for i, name in enumerate(index.names) if name is not None or needed[i]]
-    return {names[i]: index.get_level_values(i) for i in read}, names
-
-
-def _index_is_data(index: pd.Index, given: tuple[Hashable | None, ...]) -> bool:
-    """Tell a time index from mere row labels."""
-    named = index.name is not None and index.name in (*given, *ID_NAMES, *TIME_NAMES)
-    return named or isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex)
 
 
 def _rename(rows: Rows, column: Hashable) -> str:

@@ -5,13 +5,13 @@ import pandas as pd
 
 from latentode.data.columns import Schema
 from latentode.data.errors import Place
+from latentode.data.ids import ONE_SERIES
 from latentode.data.panel import Panel
 from latentode.data.query import query_at
 from latentode.data.scaling import difference
 from latentode.data.times import Times, convert_times, read_times
-from latentode.data.values import ONE_SERIES
 
-_CUT = Place("cut", pd.RangeIndex(1), None, "cut", None, "")
+_CUT = Place("cut", pd.RangeIndex(1), (), "cut", None, "")
 
 
 def time_holdout(panel: Panel, fraction: float) -> np.ndarray:

@@ -7,9 +7,19 @@ import numpy as np
 import pandas as pd
 
 from latentode.data.columns import Schema, dense
-from latentode.data.errors import FrameError, as_code, count, listed, name_rows, plainly
+from latentode.data.errors import (
+    FrameError,
+    as_code,
+    count,
+    id_code,
+    listed,
+    name_rows,
+    name_series,
+    plainly,
+)
+from latentode.data.ids import canonical, read_series
 from latentode.data.rows import Rows, open_frame, place_of
-from latentode.data.values import ONE_SERIES, canonical, read_covariate, read_ids
+from latentode.data.values import read_covariate
 
 __all__ = ["StaticLevels", "levels_of", "n_static", "read_static"]
 
@@ -72,13 +82,14 @@ def read_static(
     return np.concatenate(parts, axis=1)
 
 
-def open_static(static: object, id_col: Hashable | None) -> Rows:
+def open_static(static: object, id_cols: tuple[Hashable, ...]) -> Rows:
     """Give the rows of a frame with one row for each series."""
-    rows = open_frame(static, id_col=id_col, time_col=None, name="static")
-    if id_col is not None and id_col not in list(rows.frame.columns):
-        what = f"static has no column {as_code(id_col)}, the id column of the series"
-        fix = f"static = static.rename(columns={{...: {as_code(id_col)}}})"
-        raise FrameError("E-ID-COL", f"{what}; it has {listed(rows.frame.columns)}.", fix)
+    rows = open_frame(static, id_col=list(id_cols) or None, time_col=None, name="static")
+    for column in id_cols:
+        if column not in list(rows.frame.columns):
+            what = f"static has no column {as_code(column)}, the id column of the series"
+            fix = f"static = static.rename(columns={{...: {as_code(column)}}})"
+            raise FrameError("E-ID-COL", f"{what}; it has {listed(rows.frame.columns)}.", fix)
     return rows
 
 
@@ -105,20 +116,16 @@ def _rows_of_series(
     static: object, schema: Schema, ids: Sequence[Hashable]
 ) -> tuple[Rows, np.ndarray]:
     """Give the rows of a frame of series that are wanted, and which series each is of."""
-    rows = open_static(static, schema.id_col)
-    if schema.id_col is None:
-        found, there = np.zeros(len(rows.frame), dtype="int64"), tuple[Hashable, ...]([ONE_SERIES])
-    else:
-        place = place_of(rows, schema.id_col, "id column")
-        found, there = read_ids(rows.frame[schema.id_col], place)
+    rows = open_static(static, schema.id_cols)
+    found, there = read_series(rows, schema.id_cols)
     _refuse_doubles(rows, schema, found)
     missing = [key for key in ids if key not in set(there)]
     if missing:
         raise FrameError(
             "E-STATIC-MISSING",
             f"static has no row for {len(missing)} of {len(ids)} series: {listed(missing, 3)}.",
-            f"df = df[df[{as_code(schema.id_col)}].isin(static[{as_code(schema.id_col)}])]"
-            "  # or give static a row for each, NaN where nothing is known",
+            f"{_only_with_static(schema.id_cols)}  # or give static a row for each, NaN where "
+            "nothing is known",
         )
     number = {key: i for i, key in enumerate(ids)}
     codes = np.array([number.get(key, -1) for key in there], dtype="int64")[found]
@@ -130,14 +137,25 @@ def _refuse_doubles(rows: Rows, schema: Schema, codes: np.ndarray) -> None:
     again = pd.Series(codes).duplicated().to_numpy()
     if not again.any():
         return
-    subset = "" if schema.id_col is None else f"[{as_code(schema.id_col)}]"
-    place = place_of(rows, schema.id_col, "id column", schema.id_col) if subset else None
-    where = f": {name_rows(place, again)}" if place is not None else ""
+    subset = listed(schema.id_cols, len(schema.id_cols))
+    where = ""
+    if subset:
+        place = place_of(rows, schema.id_cols[0], "id column", schema.id_cols)
+        where = f": {name_rows(place, again)}"
     raise FrameError(
         "E-STATIC-DUP",
         f"static has {count(int(again.sum()), 'row')} of a series that has one before{where}.",
-        f"static = static.drop_duplicates({subset})" if subset else "static = static.iloc[:1]",
+        f"static = static.drop_duplicates([{subset}])" if subset else "static = static.iloc[:1]",
     )
+
+
+def _only_with_static(id_cols: tuple[Hashable, ...]) -> str:
+    """Write the Python that leaves out the rows of series that static has no row of."""
+    if len(id_cols) == 1:
+        column = as_code(id_cols[0])
+        return f"df = df[df[{column}].isin(static[{column}])]"
+    columns = as_code(list(id_cols))
+    return f"df = df.merge(static[{columns}], on={columns})"
 
 
 def _read_column(
@@ -150,7 +168,7 @@ def _read_column(
 ) -> np.ndarray:
     """Give the numbers (S, n) of a static covariate."""
     values = dense(rows.frame[column])
-    place = place_of(rows, column, "static covariate", schema.id_col)
+    place = place_of(rows, column, "static covariate", schema.id_cols)
     if levels is None:
         numbers = read_covariate(values, place)
     else:
@@ -169,7 +187,7 @@ def _level_numbers(
     values: pd.Series, levels: tuple[Hashable, ...], rows: Rows, column: Hashable, schema: Schema
 ) -> np.ndarray:
     """Give the number of the level of each row, NaN where it is missing."""
-    place = place_of(rows, column, "static covariate", schema.id_col)
+    place = place_of(rows, column, "static covariate", schema.id_cols)
     number: dict[Any, int] = {level: i for i, level in enumerate(levels)}
     there = values.notna().to_numpy()
     numbers = np.full(len(values), np.nan)
@@ -197,17 +215,17 @@ def _refuse_varying(
     other = there[numbers[there] != numbers[first[codes[there]]]]
     if not len(other):
         return
-    place = place_of(rows, column, "static covariate", schema.id_col)
+    place = place_of(rows, column, "static covariate", schema.id_cols)
     j = int(other[0])
     i = int(first[codes[j]])
     values = rows.frame[column]
     one, two = (f"{plainly(values.iloc[k])} in row {plainly(place.labels[k])}" for k in (i, j))
-    key = "" if place.series is None else f" of series {plainly(place.series.iloc[j])}"
+    key = f" of series {name_series(place, j)}" if place.ids else ""
     n_series = len(set(codes[other].tolist()))
     code = f"{place.name}[{as_code(column)}]"
     constant = f"{code}.iloc[0]"
-    if schema.id_col is not None:
-        by = f"{place.name}.groupby({as_code(schema.id_col)})[{as_code(column)}]"
+    if schema.id_cols:
+        by = f"{place.name}.groupby({id_code(schema.id_cols)})[{as_code(column)}]"
         constant = f"{by}.transform('first')"
     raise FrameError(
         "E-STATIC-VARIES",

@@ -50,7 +50,7 @@ def read_times(column: pd.Series, place: Place) -> Times:
     numbers; what is missing, infinite, out of range, text or mixed is refused.
 
     >>> column = pd.Series(np.array(["3000-01-01"], "datetime64[s]"))
-    >>> read_times(column, Place("time column 'ds'", column.index, None, "df", "ds", ""))
+    >>> read_times(column, Place("time column 'ds'", column.index, (), "df", "ds", ""))
     Times(values=array([32503680000]), kind='datetime', unit='s', zone=None)
     """
     column = dense(column)
@@ -72,8 +72,8 @@ def read_times(column: pd.Series, place: Place) -> Times:
 def convert_times(times: Times, schema: Schema, place: Place) -> np.ndarray:
     """Give times in the unit of the schema, to the last digit, or refuse them.
 
-    >>> schema = Schema(None, "ds", ("y",), "datetime", "ms", None, ())
-    >>> place = Place("time column 'ds'", pd.RangeIndex(2), None, "df", "ds", "")
+    >>> schema = Schema((), "ds", ("y",), "datetime", "ms", None, ())
+    >>> place = Place("time column 'ds'", pd.RangeIndex(2), (), "df", "ds", "")
     >>> convert_times(Times(np.array([1, 2]), "datetime", "s", None), schema, place)
     array([1000, 2000])
     """
@@ -93,7 +93,7 @@ def convert_times(times: Times, schema: Schema, place: Place) -> np.ndarray:
 def times_as_column(times: np.ndarray, schema: Schema) -> pd.Series:
     """Turn times in the unit of the schema back into a column like the caller's.
 
-    >>> schema = Schema(None, "ds", ("y",), "datetime", "s", "Europe/Paris", ())
+    >>> schema = Schema((), "ds", ("y",), "datetime", "s", "Europe/Paris", ())
     >>> times_as_column(np.array([0]), schema).iloc[0]
     Timestamp('1970-01-01 01:00:00+0100', tz='Europe/Paris')
     """

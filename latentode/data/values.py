@@ -1,7 +1,6 @@
-"""The ids and the numbers of a frame: read, or refused."""
+"""The numbers of a frame: read, or refused."""
 
 import math
-from collections.abc import Hashable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -17,51 +16,8 @@ from latentode.data.errors import (
     mend,
     name_rows,
     plainly,
-    python_scalar,
-    refuse_rows,
     say_which,
 )
-
-ONE_SERIES = 0  # the key of the only series of a frame without an id column
-
-
-def canonical(ids: Iterable[Hashable]) -> tuple[Hashable, ...]:
-    """Put ids in an order that depends on them alone: by type and text if none compares them.
-
-    >>> canonical(["b", 10, "a", 9])
-    (10, 9, 'a', 'b')
-    """
-    # Sorted by text first, so that ids with a partial order, such as frozensets, end up the same.
-    by_text = sorted(ids, key=lambda key: (type(key).__name__, str(key)))
-    try:
-        return tuple(sorted(by_text))  # type: ignore[type-var]
-    except TypeError:
-        return tuple(by_text)
-
-
-def read_ids(column: pd.Series, place: Place) -> tuple[np.ndarray, tuple[Hashable, ...]]:
-    """Give the position of each row's id, int64 (N,), among the distinct ids in canonical order.
-
-    >>> column = pd.Series(["b", "a", "b"])
-    >>> read_ids(column, Place("id column 'id'", column.index, None, "df", "id", ""))
-    (array([1, 0, 1]), ('a', 'b'))
-    """
-    column = dense(column)
-    refuse_rows(place, column.isna().to_numpy(), "E-ID-NA", "missing value", "{0}.notna()")
-    try:
-        first_seen, distinct = pd.factorize(column)
-    except TypeError:
-        raise FrameError(
-            "E-ID-TYPE",
-            f"{place.title} holds {type(column.iloc[0]).__name__} values, which cannot be "
-            f"compared or hashed: {name_rows(place, np.arange(len(column)) == 0)}.",
-            mend(place, "{0}.map(str)"),
-        ) from None
-    seen = [python_scalar(key) for key in distinct.tolist()]
-    ids = canonical(seen)
-    position = {key: i for i, key in enumerate(ids)}
-    rank = np.array([position[key] for key in seen], dtype="int64")
-    return rank[first_seen], ids
 
 
 def read_numbers(column: pd.Series, place: Place) -> np.ndarray:

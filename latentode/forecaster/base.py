@@ -323,8 +323,7 @@ class Forecaster(BaseEstimator, ABC):
 
 def columns_of(schema: Schema) -> list[Hashable]:
     """Give the columns in use, in the order in which forecasts give them."""
-    keys = [schema.time_col] if schema.id_col is None else [schema.id_col, schema.time_col]
-    return [*keys, *schema.target_cols]
+    return [*schema.id_cols, schema.time_col, *schema.target_cols]
 
 
 def _levels(quantiles: Sequence[float]) -> list[float]:

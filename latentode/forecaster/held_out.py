@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from latentode.data import (
     FrameError,
@@ -13,8 +12,8 @@ from latentode.data import (
     drop_empty_rows,
     keep_where,
     merge_panels,
+    pairs_frame,
     select_series,
-    times_as_column,
 )
 from latentode.forecaster.question import Question, last_times
 
@@ -75,17 +74,9 @@ def question_of_rows(read: Panel, told: Panel) -> Question:
     """Ask for every row of one panel, from those of another, which has all of its series."""
     place = {key: i for i, key in enumerate(read.ids)}
     series = np.repeat([place[key] for key in told.ids], np.diff(told.offsets))
-    query = Query(read.ids, series, told.times, _frame_of(read.ids, series, told))
+    frame = pairs_frame(read.ids, series, told.times, told.schema)
+    query = Query(read.ids, series, told.times, frame)
     return Question(query, read, last_times(read, read))
-
-
-def _frame_of(ids: tuple[object, ...], series: np.ndarray, told: Panel) -> pd.DataFrame:
-    schema = told.schema
-    column = times_as_column(told.times, schema)
-    if schema.id_col is None:
-        return pd.DataFrame({schema.time_col: column})
-    keys = pd.Series(list(ids)).iloc[series].reset_index(drop=True)
-    return pd.DataFrame({schema.id_col: keys, schema.time_col: column})
 
 
 def _rows_after(context: Panel, panel: Panel, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -71,9 +71,11 @@ class LatentODEForecaster(Forecaster):
 
     Parameters
     ----------
-    id_col, time_col : Hashable, optional
-        Columns of the series and of the time; by default recognised by name, and a frame without
-        a column of series is one series.
+    id_col : Hashable or list, optional
+        Column of the series, or columns that tell them apart together; by default recognised by
+        name, and a frame without one is one series.
+    time_col : Hashable, optional
+        Column of the time; by default recognised by name.
     target_cols : Hashable or list, optional
         Columns to forecast. By default ``y``, ``target`` or ``value`` if there is one, and every
         other column of numbers if not.
@@ -156,7 +158,7 @@ class LatentODEForecaster(Forecaster):
     def __init__(
         self,
         *,
-        id_col: Hashable | None = None,
+        id_col: Hashable | Sequence[Hashable] | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
         latent_size: int = 16,

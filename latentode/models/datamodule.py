@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from latentode.data import (
     REGIMES,
     Batch,
+    OnDuplicates,
     Panel,
     Parts,
     Regime,
@@ -134,8 +135,11 @@ class SeriesDataModule(lightning.LightningDataModule):
     ----------
     df : DataFrame
         One row an observation, NaN where a variable was not measured then.
-    id_col, time_col : Hashable, optional
-        Columns of the series and of the time; by default recognised by name.
+    id_col : Hashable or list, optional
+        Column of the series, or columns that tell them apart together; by default recognised by
+        name.
+    time_col : Hashable, optional
+        Column of the time; by default recognised by name.
     target_cols : Hashable or list, optional
         Columns of the values; by default every other column of numbers.
     past_cols : Hashable or list, optional
@@ -162,6 +166,8 @@ class SeriesDataModule(lightning.LightningDataModule):
     max_asked : int, optional
         Most rows of a series that a training step is asked about, drawn anew each time; by default
         all. Rows that lie close together say about the same of an error: fewer of them cost less.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time; see `to_panel`.
     random_state : int, default=0
         Seed of the order of series and of the cuts.
 
@@ -197,7 +203,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         self,
         df: object,
         *,
-        id_col: Hashable | None = None,
+        id_col: Hashable | Sequence[Hashable] | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
         past_cols: Hashable | Sequence[Hashable] | None = None,
@@ -211,6 +217,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         val: tuple[object, object] | None = None,
         max_rows: int = 512,
         max_asked: int | None = None,
+        on_duplicates: OnDuplicates = "raise",
         random_state: int = 0,
     ) -> None:
         super().__init__()
@@ -235,7 +242,8 @@ class SeriesDataModule(lightning.LightningDataModule):
             known_interpolation=known_interpolation,
         )
         self._static = static
-        self.panel = to_panel(df, self.schema, static=static)
+        self.on_duplicates: OnDuplicates = on_duplicates
+        self.panel = to_panel(df, self.schema, on_duplicates=on_duplicates, static=static)
         check_time_span(self.panel)
         observed = drop_empty_rows(self.panel)
         n_kept = time_holdout(observed, 0.0 if val is not None else val_fraction)
@@ -297,7 +305,9 @@ class SeriesDataModule(lightning.LightningDataModule):
         """
         static = self._static if static is None else static
         read, told = (
-            drop_empty_rows(to_panel(part, self.schema, static=static))
+            drop_empty_rows(
+                to_panel(part, self.schema, on_duplicates=self.on_duplicates, static=static)
+            )
             for part in (context, asked)
         )
         return question_batches(read, told, self.scaler, max_rows=self.max_rows)

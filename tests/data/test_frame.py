@@ -78,7 +78,8 @@ FOREIGN = {
 def test_frames_of_other_libraries_are_read_unchanged(library):
     df, (id_col, time_col, target) = FOREIGN[library]
     schema = infer_schema(df)
-    assert (schema.id_col, schema.time_col, schema.target_cols) == (id_col, time_col, (target,))
+    assert schema.id_cols == (() if id_col is None else (id_col,))
+    assert (schema.time_col, schema.target_cols) == (time_col, (target,))
     assert len(to_panel(df, schema).times) == len(df)
 
 
@@ -93,7 +94,7 @@ def test_every_column_of_numbers_is_a_target_where_none_has_a_usual_name():
 def test_names_that_are_given_win_and_guesses_are_told():
     df = visits(ds=range(5), item_id=1)
     schema = infer_schema(df, id_col="id", time_col="ds", target_cols="y")
-    assert schema == Schema("id", "ds", ("y",), "number", None, None, ())
+    assert schema == Schema(("id",), "ds", ("y",), "number", None, None, ())
     assert infer_schema(visits()).guessed == (
         "id_col='id'",
         "time_col='time'",
@@ -104,7 +105,7 @@ def test_names_that_are_given_win_and_guesses_are_told():
 def test_column_names_need_not_be_text():
     df = visits().set_axis([0, 1, (2, "y")], axis=1)
     schema = infer_schema(df, id_col=0, time_col=1, target_cols=(2, "y"))
-    assert schema[:3] == (0, 1, ((2, "y"),))
+    assert schema[:3] == ((0,), 1, ((2, "y"),))
 
 
 def test_numbers_beside_a_y_are_named_once_and_not_used():
@@ -128,7 +129,7 @@ def test_a_column_that_is_almost_numbers_does_not_vanish_silently(column):
 def test_a_text_column_that_groups_rows_is_named_where_there_is_no_id():
     df = visits().rename(columns={"id": "shop"})
     with pytest.warns(LatentODEWarning, match=r"LatentODEForecaster\(id_col='shop'\)"):
-        assert infer_schema(df).id_col is None
+        assert infer_schema(df).id_cols == ()
 
 
 TWICE = visits(time=pd.to_datetime(["2024-01-01"] * 2 + ["2024-01-04"] * 3))
@@ -170,12 +171,13 @@ MENDED = {
     ),
     "two targets": ("E-TARGET-AMBIG", visits(value=1.0), {}, "'y', 'value'"),
     "an id misspelt": ("E-ID-COL", visits(), {"id_col": "ID"}, "no column 'ID'"),
-    "two id columns": (
+    "one of two ids misspelt": (
         "E-ID-COL",
         visits(ward=1),
-        {"id_col": ["id", "ward"], "target_cols": "y"},
-        "one column",
+        {"id_col": ["id", "wart"], "target_cols": "y"},
+        "no column 'wart'",
     ),
+    "no id column in the list": ("E-ID-COL", visits(), {"id_col": []}, "empty"),
     "a time misspelt": ("E-TIME-COL", visits(), {"time_col": "tyme"}, "no column 'tyme'"),
     "no time": (
         "E-TIME-COL",

@@ -37,7 +37,7 @@ def frames(draw):
     })
 
 
-SCHEMA = Schema("id", "t", ("x", "z"), "number", None, None, ())
+SCHEMA = Schema(("id",), "t", ("x", "z"), "number", None, None, ())
 
 
 def assert_same(one, other):

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from latentode.data import FrameError, Schema, query_at, query_horizon
 
 PARIS = "Europe/Paris"
-NAIVE = Schema("id", "ds", ("y",), "datetime", "us", None, ())
+NAIVE = Schema(("id",), "ds", ("y",), "datetime", "us", None, ())
 AWARE = NAIVE._replace(time_zone=PARIS)
 SECONDS = NAIVE._replace(time_unit="s")
 SPANS = NAIVE._replace(time_kind="timedelta")
 NUMBERS = NAIVE._replace(time_kind="number", time_unit=None)
-ALONE = NUMBERS._replace(id_col=None)
+ALONE = NUMBERS._replace(id_cols=())
 DAY = 86400 * 10**6
 
 
@@ -147,7 +147,7 @@ def test_ids_1_and_text_1_are_asked_apart():
 
 
 def test_a_sparse_column_of_times_is_asked_like_any_other():
-    schema = Schema("id", "t", ("y",), "number", None, None, ())
+    schema = Schema(("id",), "t", ("y",), "number", None, None, ())
     at = pd.Series(pd.arrays.SparseArray([1.0, 2.0]))
     assert query_at(at, schema, ("a",)).times.tolist() == [1.0, 2.0]
 
@@ -272,7 +272,7 @@ def test_many_series_without_a_history_are_counted():
 
 def test_an_id_of_the_wrong_type_is_told_from_one_that_is_new():
     scope = {"times": pd.DataFrame({"id": ["1", "2"], "ds": [1.0, 2.0]})}
-    with pytest.raises(FrameError, match="The ids in fit are int, these are str") as caught:
+    with pytest.raises(FrameError, match="In fit, 'id' is int, here it is str") as caught:
         query_at(scope["times"], NUMBERS, [1, 2])
     exec(caught.value.fix, scope)
     assert query_at(scope["times"], NUMBERS, [1, 2]).ids == (1, 2)

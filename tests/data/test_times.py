@@ -37,7 +37,7 @@ def test_datetimes_are_exact_integers_in_their_own_unit(unit):
 def test_any_year_survives_reading_and_giving_back(stamps, kind):
     column = np.array(stamps, "M8[us]") if kind == "M8[us]" else objects(*stamps)
     times = times_of(column)
-    schema = Schema(None, "time", ("y",), times.kind, times.unit, times.zone, ())
+    schema = Schema((), "time", ("y",), times.kind, times.unit, times.zone, ())
     assert list(times_as_column(times.values, schema)) == list(map(pd.Timestamp, stamps))
 
 
@@ -122,7 +122,7 @@ def test_times_of_any_honest_type_are_read_exactly(kind):
 def test_a_zone_that_pandas_cannot_look_up_is_given_back_as_utc(zone, name):
     stamp = dt.datetime(2024, 1, 1, tzinfo=zone)
     times = times_of(objects(stamp))
-    schema = Schema(None, "time", ("y",), times.kind, times.unit, times.zone, ())
+    schema = Schema((), "time", ("y",), times.kind, times.unit, times.zone, ())
     assert times.zone == name
     assert times_as_column(times.values, schema).iloc[0] == stamp
 
@@ -136,7 +136,7 @@ def test_units_are_converted_exactly_or_refused(tick, kind, units):
     have, want = units[:2]
     code = "M8" if kind == "datetime" else "m8"
     exact = np.array([tick]).view(f"{code}[{have}]")
-    schema = Schema(None, "time", ("y",), kind, want, None, ())
+    schema = Schema((), "time", ("y",), kind, want, None, ())
     place = place_of(
         open_frame(pd.DataFrame({"time": exact}), id_col=None, time_col="time"), "time", "time"
     )

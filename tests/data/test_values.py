@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentode.data import FrameError, infer_schema, to_panel
-from latentode.data.values import canonical
+from latentode.data.ids import canonical
 
 
 def visits(**columns):

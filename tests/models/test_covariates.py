@@ -28,7 +28,7 @@ from latentode.models import (
     LatentODE,
     SeriesDataModule,
     ShiftConsistency,
-    forecast_moments,
+    forecast,
     own_torch_state,
     train,
 )
@@ -224,7 +224,7 @@ def test_a_question_says_what_will_be_known(data):
         scaled = scale_panel(told, data.scaler)
         since = (query.times - told.times[told.offsets[1] - 1]) / data.scaler.time_unit
         options = {"max_rows": 99, "n_draws": 4}
-        means.append(forecast_moments(model, scaled, query.series, since, **options)[0])
+        means.append(forecast(model, scaled, query.series, since, **options).mean)
     assert means[0].shape == (2, 2)
     assert (np.abs(means[0] - means[1])[:, 0] > 1e-6).all()
 

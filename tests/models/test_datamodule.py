@@ -1,10 +1,11 @@
 """Batches: what an epoch draws, and what validation asks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from latentode.data import Forecast, Interpolation, ask_some
+from latentode.data import Forecast, FrameError, Interpolation, ask_some
 from latentode.models import SeriesDataModule
 
 
@@ -121,6 +122,17 @@ class TestOtherSeriesToValidateOn:
 def test_bad_options_are_refused(options, message, waves):
     with pytest.raises(ValueError, match=message):
         SeriesDataModule(waves, **options)
+
+
+def test_rows_of_one_series_and_time_are_joined_as_asked(waves):
+    split = pd.concat([waves.assign(a=np.nan), waves.assign(b=np.nan)])
+    with pytest.raises(FrameError, match="on_duplicates='mean', 'last' or 'merge'"):
+        SeriesDataModule(split)
+    joined = SeriesDataModule(split, on_duplicates="merge")
+    whole = SeriesDataModule(waves)
+    assert joined.panel.values.tobytes() == whole.panel.values.tobytes()
+    (one,), (other,) = whole.questions(waves[:3], waves), joined.questions(waves[:3], split)
+    assert torch.equal(one.targets, other.targets)
 
 
 def test_one_frame_is_no_pair_to_validate_on(waves):

@@ -60,7 +60,7 @@ class TestBounds:
             whole = objective(model, batch, progress=1.0)[0].total
             total, n_values = 0.0, 0
             for i in range(len(batch.t)):
-                part = type(batch)(*(x[i : i + 1] for x in batch))
+                part = batch.mapped(lambda x, i=i: x[i : i + 1])
                 n = int(part.targets_mask.sum())
                 total += float(objective(model, part, progress=1.0)[0].total) * n
                 n_values += n
