@@ -2,5 +2,20 @@
 
 from latentode.forecaster.base import Forecaster
 from latentode.forecaster.latent_ode import LatentODEForecaster
+from latentode.forecaster.naive import (
+    DecayedMean,
+    LastValue,
+    LinearInterpolation,
+    SeriesMean,
+    TrainingMean,
+)
 
-__all__ = ["Forecaster", "LatentODEForecaster"]
+__all__ = [
+    "DecayedMean",
+    "Forecaster",
+    "LastValue",
+    "LatentODEForecaster",
+    "LinearInterpolation",
+    "SeriesMean",
+    "TrainingMean",
+]
