@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
     from latentode.forecaster import LinearInterpolation as LinearInterpolation
     from latentode.forecaster import SeriesMean as SeriesMean
+    from latentode.forecaster import TimeCutoffSplit as TimeCutoffSplit
     from latentode.forecaster import TrainingMean as TrainingMean
     from latentode.models import LatentODE as LatentODE
     from latentode.models import SeriesDataModule as SeriesDataModule
@@ -36,6 +37,7 @@ _HOMES = {
     "SeriesDataModule": "latentode.models",
     "SeriesMean": "latentode.forecaster",
     "SolverError": "latentode.solvers",
+    "TimeCutoffSplit": "latentode.forecaster",
     "TrainingMean": "latentode.forecaster",
     "load_icu": "latentode.datasets",
     "load_pbcseq": "latentode.datasets",
@@ -53,6 +55,7 @@ __all__ = [
     "SeriesDataModule",
     "SeriesMean",
     "SolverError",
+    "TimeCutoffSplit",
     "TrainingMean",
     "load_icu",
     "load_pbcseq",

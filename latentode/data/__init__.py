@@ -21,7 +21,7 @@ from latentode.data.panel import (
     select_series,
     to_panel,
 )
-from latentode.data.query import Query, query_at, query_horizon
+from latentode.data.query import Query, query_at, query_horizon, read_length
 from latentode.data.questions import question_batches
 from latentode.data.regimes import (
     REGIMES,
@@ -67,6 +67,7 @@ __all__ = [
     "query_at",
     "query_horizon",
     "question_batches",
+    "read_length",
     "read_time",
     "rows_before",
     "scale_panel",

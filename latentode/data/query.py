@@ -14,7 +14,7 @@ from latentode.data.rows import Rows, open_frame, place_of, require_columns
 from latentode.data.times import INT64, UNITS, convert_times, read_times, times_as_column
 from latentode.data.values import ONE_SERIES, canonical, read_ids
 
-__all__ = ["Query", "query_at", "query_horizon"]
+__all__ = ["Query", "query_at", "query_horizon", "read_length"]
 
 
 class Query(NamedTuple):
@@ -228,8 +228,8 @@ def _refuse_unseen(
 
 def _lengths(horizon: object, step: object | None, schema: Schema, *, latest: float) -> np.ndarray:
     """Give step, 2 step, ... up to the horizon, in the unit of the schema."""
-    end = _length("horizon", horizon, schema)
-    by = end if step is None else _length("step", step, schema)
+    end = read_length("horizon", horizon, schema)
+    by = end if step is None else read_length("step", step, schema)
     if by > end:
         raise FrameError(
             "E-HORIZON",
@@ -251,7 +251,7 @@ def _lengths(horizon: object, step: object | None, schema: Schema, *, latest: fl
     return np.minimum(by * np.arange(1, int(n) + 1), end)
 
 
-def _length(name: str, value: object, schema: Schema) -> int | float:
+def read_length(name: str, value: object, schema: Schema) -> int | float:
     """Read a length of time as a positive number in the unit of the schema."""
     if schema.time_unit is None:
         return _number(name, value, schema)

@@ -9,6 +9,7 @@ from latentode.forecaster.naive import (
     SeriesMean,
     TrainingMean,
 )
+from latentode.forecaster.splits import TimeCutoffSplit
 
 __all__ = [
     "DecayedMean",
@@ -17,5 +18,6 @@ __all__ = [
     "LatentODEForecaster",
     "LinearInterpolation",
     "SeriesMean",
+    "TimeCutoffSplit",
     "TrainingMean",
 ]

@@ -17,8 +17,8 @@ def lead_groups(lead: np.ndarray, edges: Sequence[float] | None = None) -> pd.Ca
     lead : ndarray of shape (P,)
         Lead times.
     edges : sequence of float, optional
-        Ends of the parts, rising, the last one infinite unless it is given; by default those of
-        three parts with a third of the lead times each.
+        Ends of the parts, rising; one more part holds what lies beyond the last. By default those
+        of three parts with a third of the lead times each.
 
     Returns
     -------
@@ -37,12 +37,13 @@ def lead_groups(lead: np.ndarray, edges: Sequence[float] | None = None) -> pd.Ca
     """
     if not lead.min() > 0:
         raise ValueError(f"lead={lead.min()} is not positive: give times since forecasts start.")
-    ends = np.unique(np.quantile(lead, [1 / 3, 2 / 3, 1])) if edges is None else np.array(edges)
+    thirds = np.quantile(lead, [1 / 3, 2 / 3, 1], method="higher")
+    ends = np.unique(thirds) if edges is None else np.array(edges)
     breaks = np.concatenate([[0.0], ends])
     if not (np.diff(breaks) > 0).all():
         raise ValueError(f"edges={ends.tolist()} must be positive and rise, such as [1, 7, 30].")
     if lead.max() > breaks[-1]:
-        breaks = np.append(breaks, np.inf)
+        breaks = np.append(breaks, lead.max())
     parts: Any = pd.IntervalIndex.from_arrays(breaks[:-1], breaks[1:])
     return pd.Categorical.from_codes(np.searchsorted(breaks, lead) - 1, parts)
 
