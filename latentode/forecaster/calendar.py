@@ -34,7 +34,7 @@ class Calendar(NamedTuple):
         """Read the times of a frame; an error's fix gives the time column to the asker."""
         rows = open_frame(df, id_col=None, time_col=time_col)
         column = _time_col(rows.frame, time_col, asker)
-        alone = pd.DataFrame({column: rows.frame[column], _TARGET: 0.0})
+        alone = pd.DataFrame({column: rows.frame[column].reset_index(drop=True), _TARGET: 0.0})
         schema = infer_schema(alone, time_col=column, target_cols=[_TARGET])
         place = place_of(rows, column, "time column")
         return cls(convert_times(read_times(rows.frame[column], place), schema, place), schema)
