@@ -202,7 +202,7 @@ class DecayedMean(NaiveForecaster):
     >>> from latentode import DecayedMean, load_pbcseq
     >>> model = DecayedMean(id_col="patient", time_col="day", target_cols="bili")
     >>> model.fit(load_pbcseq()).rule_.worth
-    array([0.3])
+    array([0.])
     """
 
     def _rule(self, trials: list[Trial], scaler: Scaler) -> Rule:
