@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from latentode.data import from_events as from_events
     from latentode.datasets import load_icu as load_icu
     from latentode.datasets import load_pbcseq as load_pbcseq
+    from latentode.forecaster import DecayedMean as DecayedMean
+    from latentode.forecaster import LastValue as LastValue
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
+    from latentode.forecaster import LinearInterpolation as LinearInterpolation
+    from latentode.forecaster import SeriesMean as SeriesMean
+    from latentode.forecaster import TimeCutoffSplit as TimeCutoffSplit
+    from latentode.forecaster import TrainingMean as TrainingMean
     from latentode.models import LatentODE as LatentODE
     from latentode.models import SeriesDataModule as SeriesDataModule
     from latentode.solvers import Event as Event
@@ -22,27 +28,39 @@ __version__ = "0.1.0"
 # Importing Lightning takes three times as long as importing torch, and the solvers do not
 # need it, so each public name is loaded when it is first asked for (PEP 562).
 _HOMES = {
+    "DecayedMean": "latentode.forecaster",
     "Event": "latentode.solvers",
     "FrameError": "latentode.data",
+    "LastValue": "latentode.forecaster",
     "LatentODE": "latentode.models",
     "LatentODEForecaster": "latentode.forecaster",
     "LatentODEWarning": "latentode.data",
+    "LinearInterpolation": "latentode.forecaster",
     "SeriesDataModule": "latentode.models",
+    "SeriesMean": "latentode.forecaster",
     "SolverError": "latentode.solvers",
     "from_arrays": "latentode.data",
     "from_events": "latentode.data",
+    "TimeCutoffSplit": "latentode.forecaster",
+    "TrainingMean": "latentode.forecaster",
     "load_icu": "latentode.datasets",
     "load_pbcseq": "latentode.datasets",
     "odeint": "latentode.solvers",
 }
 __all__ = [
+    "DecayedMean",
     "Event",
     "FrameError",
+    "LastValue",
     "LatentODE",
     "LatentODEForecaster",
     "LatentODEWarning",
+    "LinearInterpolation",
     "SeriesDataModule",
+    "SeriesMean",
     "SolverError",
+    "TimeCutoffSplit",
+    "TrainingMean",
     "from_arrays",
     "from_events",
     "load_icu",

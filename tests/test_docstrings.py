@@ -12,11 +12,21 @@ from latentode import LatentODEForecaster
 
 SETTINGS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
 CHECKS = set(SETTINGS["tool"]["numpydoc_validation"]["checks"])
-PACKAGES = ["latentode", "latentode.solvers", "latentode.nn", "latentode.plotting"]
+PACKAGES = [
+    "latentode",
+    "latentode.solvers",
+    "latentode.nn",
+    "latentode.plotting",
+    "latentode.adapters",
+]
 METHODS = [
     LatentODEForecaster.fit,
     LatentODEForecaster.predict,
     LatentODEForecaster.predict_quantiles,
+    LatentODEForecaster.score,
+    LatentODEForecaster.evaluate,
+    LatentODEForecaster.backtest,
+    LatentODEForecaster.historical_forecasts,
 ]
 
 

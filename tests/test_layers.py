@@ -27,6 +27,7 @@ LAYERS = {
     "data": Layer({"solvers", "nn"}, {"torch", "numpy", "pandas", "narwhals"}),
     "models": Layer({"solvers", "nn", "data"}, {"torch", "numpy", "lightning", "tqdm"}),
     "metrics": Layer(set(), {"numpy", "pandas"}),
+    "adapters": Layer(set(), {"numpy", "pandas"}),
     "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),
     "datasets": Layer(set(), {"pandas"}),
     "forecaster": Layer(

@@ -16,6 +16,7 @@ from latentode.data.duplicates import OnDuplicates
 from latentode.data.errors import FrameError, LatentODEWarning
 from latentode.data.events import from_events
 from latentode.data.frame import infer_schema
+from latentode.data.horizon import read_length
 from latentode.data.known import Known
 from latentode.data.known_query import known_of_query
 from latentode.data.merge import keep_where, merge_panels
@@ -83,6 +84,7 @@ __all__ = [
     "query_at",
     "query_horizon",
     "question_batches",
+    "read_length",
     "read_time",
     "rows_before",
     "scale_panel",

@@ -14,8 +14,8 @@ def lengths_up_to(
     horizon: object, step: object | None, schema: Schema, *, latest: float
 ) -> np.ndarray:
     """Give step, 2 step, ... up to the horizon, in the unit of the schema."""
-    end = _length("horizon", horizon, schema)
-    by = end if step is None else _length("step", step, schema)
+    end = read_length("horizon", horizon, schema)
+    by = end if step is None else read_length("step", step, schema)
     if by > end:
         raise FrameError(
             "E-HORIZON",
@@ -37,7 +37,7 @@ def lengths_up_to(
     return np.minimum(by * np.arange(1, int(n) + 1), end)
 
 
-def _length(name: str, value: object, schema: Schema) -> int | float:
+def read_length(name: str, value: object, schema: Schema) -> int | float:
     """Read a length of time as a positive number in the unit of the schema."""
     if schema.time_unit is None:
         return _number(name, value, schema)

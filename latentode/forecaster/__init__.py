@@ -2,5 +2,22 @@
 
 from latentode.forecaster.base import Forecaster
 from latentode.forecaster.latent_ode import LatentODEForecaster
+from latentode.forecaster.naive import (
+    DecayedMean,
+    LastValue,
+    LinearInterpolation,
+    SeriesMean,
+    TrainingMean,
+)
+from latentode.forecaster.splits import TimeCutoffSplit
 
-__all__ = ["Forecaster", "LatentODEForecaster"]
+__all__ = [
+    "DecayedMean",
+    "Forecaster",
+    "LastValue",
+    "LatentODEForecaster",
+    "LinearInterpolation",
+    "SeriesMean",
+    "TimeCutoffSplit",
+    "TrainingMean",
+]

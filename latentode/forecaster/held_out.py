@@ -64,7 +64,8 @@ def held_out(context: Panel, panel: Panel) -> HeldOut:
         )
     known = keep_where(panel, ~asked & ~is_known[series])
     from_context = [key for key, known_one in zip(panel.ids, is_known, strict=True) if known_one]
-    read = select_series(known, [key for key in panel.ids if key not in set(from_context)])
+    others = set(panel.ids).difference(from_context)
+    read = select_series(known, others)
     read = merge_panels(read, select_series(context, from_context))
     told = keep_where(panel, asked)
     return HeldOut(question_of_rows(read, told), told.values)
