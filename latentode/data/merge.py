@@ -83,5 +83,5 @@ def _refuse_same_times(
         "E-TIME-DUP",
         f"{len(at)} of the new rows are at a time that the model has a row of, first of series "
         f"{plainly(ids[series[at[0]]])} at {plainly(stamp)}.",
-        "pass the rows that are new, or give all of them anew: model.predict(times, context=df)",
+        "df = df[~model.knows(df)]  # or model.set_context(df), if it holds all rows",
     )

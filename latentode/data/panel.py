@@ -65,7 +65,7 @@ def to_panel(df: object, schema: Schema) -> Panel:
     """
     rows = open_frame(df, id_col=schema.id_col, time_col=schema.time_col)
     require_columns(rows, schema, targets=True)
-    codes, ids = _read_series(rows, schema)
+    codes, ids = read_series(rows, schema)
     place = place_of(rows, schema.time_col, "time column", schema.id_col)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
     order = np.lexsort((times, codes))
@@ -178,7 +178,7 @@ def check_time_span(panel: Panel) -> None:
     )
 
 
-def _read_series(rows: Rows, schema: Schema) -> tuple[np.ndarray, tuple[Hashable, ...]]:
+def read_series(rows: Rows, schema: Schema) -> tuple[np.ndarray, tuple[Hashable, ...]]:
     """Give each row's position among the distinct ids, and the ids."""
     if schema.id_col is None:
         return np.zeros(len(rows.frame), dtype="int64"), (ONE_SERIES,)

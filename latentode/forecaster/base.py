@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from latentode.data import LatentODEWarning, Panel, Scaler, Schema, to_panel
+from latentode.data import LatentODEWarning, Scaler, Schema, to_panel
 from latentode.forecaster.calibration import Calibration
 from latentode.forecaster.held_out import held_out
 from latentode.forecaster.question import Question, ask
 from latentode.forecaster.table import as_table, quantile_names
+from latentode.forecaster.updating import Updating
 from latentode.models import Told
 from latentode.solvers.checks import check_choice
 
@@ -23,7 +24,7 @@ from latentode.solvers.checks import check_choice
 _FAR = 10
 
 
-class Forecaster(BaseEstimator, ABC):
+class Forecaster(Updating, BaseEstimator, ABC):
     """A forecaster of irregular series, to be fitted on a frame and asked at any times.
 
     Attributes
@@ -38,8 +39,6 @@ class Forecaster(BaseEstimator, ABC):
         What `calibrate` learned.
     """
 
-    schema_: Schema
-    context_: Panel
     scaler_: Scaler
     calibration_: Calibration | None
 
