@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from latentode.datasets import load_icu as load_icu
     from latentode.datasets import load_pbcseq as load_pbcseq
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
+    from latentode.forecaster import ModelFileError as ModelFileError
     from latentode.models import LatentODE as LatentODE
     from latentode.models import SeriesDataModule as SeriesDataModule
     from latentode.solvers import Event as Event
     from latentode.solvers import SolverError as SolverError
     from latentode.solvers import odeint as odeint
+    from latentode.versions import show_versions as show_versions
 
 __version__ = "0.1.0"
 
@@ -25,11 +27,13 @@ _HOMES = {
     "LatentODE": "latentode.models",
     "LatentODEForecaster": "latentode.forecaster",
     "LatentODEWarning": "latentode.data",
+    "ModelFileError": "latentode.forecaster",
     "SeriesDataModule": "latentode.models",
     "SolverError": "latentode.solvers",
     "load_icu": "latentode.datasets",
     "load_pbcseq": "latentode.datasets",
     "odeint": "latentode.solvers",
+    "show_versions": "latentode.versions",
 }
 __all__ = [
     "Event",
@@ -37,11 +41,13 @@ __all__ = [
     "LatentODE",
     "LatentODEForecaster",
     "LatentODEWarning",
+    "ModelFileError",
     "SeriesDataModule",
     "SolverError",
     "load_icu",
     "load_pbcseq",
     "odeint",
+    "show_versions",
 ]
 
 

@@ -1,6 +1,7 @@
 """The forecaster of the latent ODE: ``fit(df)`` and ``predict(times)``."""
 
 import math
+import time
 from collections.abc import Hashable, Sequence
 from typing import Self
 
@@ -8,11 +9,12 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from latentode.data import scale_panel
-from latentode.forecaster.base import Forecaster, columns_of
+from latentode.data import Scaler, scale_panel
 from latentode.forecaster.question import Question
+from latentode.forecaster.trained import TrainedForecaster
 from latentode.models import (
     ELBO,
+    LatentModel,
     LatentODE,
     SeriesDataModule,
     Told,
@@ -41,7 +43,7 @@ _REFIT_SHARE = 0.6
 _AVERAGING = 0.99
 
 
-class LatentODEForecaster(Forecaster):
+class LatentODEForecaster(TrainedForecaster):
     """Forecast irregular time series at any times, with a latent ODE.
 
     The frame holds one row for each moment of a series, at any spacing, with NaN for a variable
@@ -95,6 +97,11 @@ class LatentODEForecaster(Forecaster):
         Where to compute: "cpu", "cuda" or "auto".
     verbose : int, default=1
         0 shows no progress bar.
+    logger : lightning.pytorch.loggers.Logger, optional
+        Where to log the losses of each epoch; by default nothing is written.
+    warm_start : bool, default=False
+        Whether ``fit`` starts from the weights of the fit before, which must have had the same
+        columns and sizes; scales are learned anew. See `partial_fit` to keep these too.
     random_state : int, optional
         Seed of all that is random. The same seed gives the same model.
 
@@ -114,6 +121,12 @@ class LatentODEForecaster(Forecaster):
         Number of columns in use.
     feature_names_in_ : ndarray
         Their names.
+    n_parameters_ : int
+        Number of trained parameters.
+    fit_seconds_ : float
+        Seconds that all training since the last ``fit`` took.
+    fitted_with_ : dict
+        The parameters at the time of ``fit``.
 
     Examples
     --------
@@ -152,6 +165,8 @@ class LatentODEForecaster(Forecaster):
         weight_decay: float = 1e-2,
         accelerator: str = "cpu",
         verbose: int = 1,
+        logger: object = None,
+        warm_start: bool = False,
         random_state: int | None = None,
     ) -> None:
         self.id_col = id_col
@@ -176,6 +191,8 @@ class LatentODEForecaster(Forecaster):
         self.weight_decay = weight_decay
         self.accelerator = accelerator
         self.verbose = verbose
+        self.logger = logger
+        self.warm_start = warm_start
         self.random_state = random_state
 
     def fit(self, df: object, y: None = None) -> Self:
@@ -200,26 +217,35 @@ class LatentODEForecaster(Forecaster):
         ValueError
             If a parameter cannot be used.
         """
+        return self._fit(df, self.max_epochs)
+
+    def _fit(self, df: object, max_epochs: int | None) -> Self:
         _check_numbers(self)
         _check_choices(self)
-        seed = _draw_seed(self.random_state)
+        began = time.perf_counter()
+        seed = self._seed()
         with own_torch_state(seed):
             data = self._data(df, seed)
-            module = self._build(data.n_features)
-            history = self._train(module, data)
+            module = self.build_module(data.n_features)
+            if self.warm_start and hasattr(self, "module_"):
+                self._start_where_it_was(module, data.panel)
+            history = self._train(module, data, max_epochs)
         self.module_ = module
-        self.schema_ = data.schema
         self.scaler_ = data.scaler
         self.context_ = data.panel
         self.history_ = history
         self.calibration_ = None
-        self.feature_names_in_ = np.array(columns_of(data.schema), dtype=object)
-        self.n_features_in_ = len(self.feature_names_in_)
+        self.fitted_with_ = self.get_params(deep=False)
+        self.fit_seconds_ = time.perf_counter() - began
+        self.see_columns(data.schema)
         return self
 
-    def _data(self, df: object, seed: int) -> SeriesDataModule:
+    def _seed(self) -> int:
+        return _draw_seed(self.random_state)
+
+    def _data(self, source: object, seed: int, scaler: Scaler | None = None) -> SeriesDataModule:
         return SeriesDataModule(
-            df,
+            source,
             id_col=self.id_col,
             time_col=self.time_col,
             target_cols=self.target_cols,
@@ -227,12 +253,15 @@ class LatentODEForecaster(Forecaster):
             batch_size=int(self.batch_size),
             val_fraction=self.val_fraction,
             max_rows=int(self.max_rows),
+            scaler=scaler,
             random_state=seed,
         )
 
-    def _train(self, module: LatentODE, data: SeriesDataModule) -> pd.DataFrame:
+    def _train(
+        self, module: LatentModel, data: SeriesDataModule, max_epochs: int | None
+    ) -> pd.DataFrame:
         """Stop early on the held-out rows, then go on a little with all of them."""
-        max_epochs = self.max_epochs or _n_epochs(len(data.train_dataloader()))
+        max_epochs = max_epochs or _n_epochs(len(data.train_dataloader()))
         history = self._train_stage(module, data, max_epochs=max_epochs, stage="fit")
         if not (self.refit and data.n_held_out):
             return history
@@ -241,8 +270,18 @@ class LatentODEForecaster(Forecaster):
         refit = self._train_stage(module, whole, max_epochs=n_epochs, stage="refit")
         return pd.concat([history, refit], ignore_index=True)
 
+    def _train_further(
+        self, module: LatentModel, data: SeriesDataModule, epochs: int | None
+    ) -> pd.DataFrame:
+        """Train on all rows, as in the refit."""
+        _check_numbers(self)
+        n_epochs = self.max_epochs or _n_epochs(len(data.train_dataloader()))
+        epochs = epochs or math.ceil(_REFIT_SHARE * n_epochs)
+        module.learning_rate = self.learning_rate / 2
+        return self._train_stage(module, data, max_epochs=epochs, stage="further")
+
     def _train_stage(
-        self, module: LatentODE, data: SeriesDataModule, *, max_epochs: int, stage: str
+        self, module: LatentModel, data: SeriesDataModule, *, max_epochs: int, stage: str
     ) -> pd.DataFrame:
         history = train(
             module,
@@ -252,10 +291,12 @@ class LatentODEForecaster(Forecaster):
             accelerator=self.accelerator,
             label=stage if self.verbose else None,
             averaging=_AVERAGING,
+            logger=self.logger,
         )
         return pd.DataFrame(history).assign(stage=stage)
 
-    def _build(self, n_features: int) -> LatentODE:
+    def build_module(self, n_features: int) -> LatentODE:
+        """Build an untrained module for D targets."""
         is_elbo = self.objective == "elbo"
         kl_weight = self.kl_weight if self.kl_weight is not None else (1.0 if is_elbo else 0.01)
         return LatentODE(

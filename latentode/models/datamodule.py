@@ -131,8 +131,9 @@ class SeriesDataModule(lightning.LightningDataModule):
 
     Parameters
     ----------
-    df : DataFrame
-        One row an observation, NaN where a variable was not measured then.
+    df : DataFrame or Panel
+        One row an observation, NaN where a variable was not measured then. A panel has been read
+        before, and its columns are known.
     id_col, time_col : Hashable, optional
         Columns of the series and of the time; by default recognised by name.
     target_cols : Hashable or list, optional
@@ -151,6 +152,8 @@ class SeriesDataModule(lightning.LightningDataModule):
     max_asked : int, optional
         Most rows of a series that a training step is asked about, drawn anew each time; by default
         all. Rows that lie close together say about the same of an error: fewer of them cost less.
+    scaler : Scaler, optional
+        Scales of values and times, such as those of an earlier training; by default learned.
     random_state : int, default=0
         Seed of the order of series and of the cuts.
 
@@ -161,7 +164,7 @@ class SeriesDataModule(lightning.LightningDataModule):
     panel : Panel
         The series as they came, sorted.
     scaler : Scaler
-        Scales of values and times, learned from the rows that are trained on.
+        Scales of values and times: those given, or learned from the rows that are trained on.
     scaled : ScaledPanel
         The series in the model's units.
 
@@ -195,6 +198,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         val: tuple[object, object] | None = None,
         max_rows: int = 512,
         max_asked: int | None = None,
+        scaler: Scaler | None = None,
         random_state: int = 0,
     ) -> None:
         super().__init__()
@@ -207,12 +211,17 @@ class SeriesDataModule(lightning.LightningDataModule):
         self.max_rows = max_rows
         self.max_asked = max_asked
         self.random_state = random_state
-        self.schema = infer_schema(df, id_col=id_col, time_col=time_col, target_cols=target_cols)
-        self.panel = to_panel(df, self.schema)
+        if isinstance(df, Panel):
+            self.schema, self.panel = df.schema, df
+        else:
+            self.schema = infer_schema(
+                df, id_col=id_col, time_col=time_col, target_cols=target_cols
+            )
+            self.panel = to_panel(df, self.schema)
         check_time_span(self.panel)
         observed = drop_empty_rows(self.panel)
         n_kept = time_holdout(observed, 0.0 if val is not None else val_fraction)
-        self.scaler = Scaler.fit(first_rows(observed, n_kept), observed)
+        self.scaler = scaler or Scaler.fit(first_rows(observed, n_kept), observed)
         self.scaled = scale_panel(observed, self.scaler)
         self._end = self.scaled.offsets[:-1] + torch.tensor(n_kept)
         self._cut = self.scaled.offsets[:-1] + _rows_before_cut(observed, self.regime)
