@@ -36,33 +36,50 @@ def rows_known(panel: Panel, df: object) -> np.ndarray:
     >>> rows_known(panel, df)
     array([ True,  True, False])
     """
-    rows, schema = (
-        open_frame(df, id_col=panel.schema.id_col, time_col=panel.schema.time_col),
-        panel.schema,
-    )
+    schema = panel.schema
+    rows = open_frame(df, id_col=schema.id_col, time_col=schema.time_col)
     require_columns(rows, schema, targets=False)
     series, ids = read_series(rows, schema)
     place = place_of(rows, schema.time_col, "time column", schema.id_col)
     times = convert_times(read_times(rows.frame[schema.time_col], place), schema, place)
     number = {key: i for i, key in enumerate(panel.ids)}
     own = np.array([number.get(key, -1) for key in ids], dtype=np.int64)[series]
-    first = panel.offsets[own] * (own >= 0)
-    end = panel.offsets[own + 1] * (own >= 0)
-    return _holds(panel.times, first, end, times)
+    known = own >= 0
+    at = first_not_before(panel, own[known], times[known])
+    known[known] = is_row_at(panel, own[known], times[known], at)
+    return known
 
 
-def _holds(
-    rising: np.ndarray, first: np.ndarray, end: np.ndarray, times: np.ndarray
-) -> np.ndarray:
-    """Tell whether a time (P,) is among rows first (P,) to end (P,), which rise, by bisection."""
-    low, high = first.copy(), end.copy()
-    while (low < high).any():
-        open_ = low < high
-        middle = (low + high) // 2
-        below = np.zeros(len(times), dtype=bool)
-        below[open_] = rising[middle[open_]] < times[open_]
-        low = np.where(open_ & below, middle + 1, low)
-        high = np.where(open_ & ~below, middle, high)
-    found = low < end
-    found[found] = rising[low[found]] == times[found]
-    return found
+def first_not_before(panel: Panel, series: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Give the first row (P,) of each series that is not before a time; its end if there is none.
+
+    Parameters
+    ----------
+    panel : Panel
+        Rows, rising within each series.
+    series : ndarray of shape (P,)
+        Numbers of series.
+    times : ndarray of shape (P,)
+        A time for each.
+
+    Returns
+    -------
+    ndarray of shape (P,), dtype=int64
+        Row numbers of the panel.
+    """
+    low, high = panel.offsets[series], panel.offsets[series + 1]
+    while (low < high).any():  # bisection, of all at once
+        middle = np.minimum((low + high) // 2, len(panel.times) - 1)
+        before = (low < high) & (panel.times[middle] < times)
+        low, high = (
+            np.where(before, middle + 1, low),
+            np.where(before, high, np.minimum(middle, high)),
+        )
+    return low
+
+
+def is_row_at(panel: Panel, series: np.ndarray, times: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Tell whether the rows (P,) that `first_not_before` gave are at the very times."""
+    inside = at < panel.offsets[series + 1]
+    inside[inside] = panel.times[at[inside]] == times[inside]
+    return inside
