@@ -217,9 +217,9 @@ class LatentODEForecaster(TrainedForecaster):
         ValueError
             If a parameter cannot be used.
         """
-        return self._fit(df, self.max_epochs)
+        return self._fit(df)
 
-    def _fit(self, df: object, max_epochs: int | None) -> Self:
+    def _fit(self, df: object, epochs: int | None = None) -> Self:
         _check_numbers(self)
         _check_choices(self)
         began = time.perf_counter()
@@ -229,7 +229,7 @@ class LatentODEForecaster(TrainedForecaster):
             module = self.build_module(data.n_features)
             if self.warm_start and hasattr(self, "module_"):
                 self._start_where_it_was(module, data.panel)
-            history = self._train(module, data, max_epochs)
+            history = self._train(module, data, epochs or self.max_epochs)
         self.module_ = module
         self.scaler_ = data.scaler
         self.context_ = data.panel

@@ -28,7 +28,7 @@ def summarize(model: "TrainedForecaster") -> str:
     Returns
     -------
     str
-        Twenty-five lines at most.
+        At most 25 lines.
     """
     panel, schema = model.context_, model.schema_
     lines = [

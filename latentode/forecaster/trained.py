@@ -47,8 +47,8 @@ class TrainedForecaster(Forecaster):
         """Build an untrained module for D targets."""
 
     @abstractmethod
-    def _fit(self, df: object, max_epochs: int | None) -> Self:
-        """Learn from a frame, for some epochs at most."""
+    def _fit(self, df: object, epochs: int | None = None) -> Self:
+        """Learn from a frame, for as many epochs as given instead of those of the parameters."""
 
     @abstractmethod
     def _data(self, source: object, seed: int, scaler: Scaler | None = None) -> SeriesDataModule:
