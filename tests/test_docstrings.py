@@ -17,6 +17,13 @@ METHODS = [
     LatentODEForecaster.fit,
     LatentODEForecaster.predict,
     LatentODEForecaster.predict_quantiles,
+    LatentODEForecaster.update,
+    LatentODEForecaster.set_context,
+    LatentODEForecaster.knows,
+    LatentODEForecaster.partial_fit,
+    LatentODEForecaster.save,
+    LatentODEForecaster.load,
+    LatentODEForecaster.summary,
 ]
 
 
