@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from latentode.forecaster import LastValue as LastValue
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
     from latentode.forecaster import LinearInterpolation as LinearInterpolation
+    from latentode.forecaster import ModelFileError as ModelFileError
     from latentode.forecaster import SeriesMean as SeriesMean
     from latentode.forecaster import TimeCutoffSplit as TimeCutoffSplit
     from latentode.forecaster import TrainingMean as TrainingMean
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from latentode.solvers import Event as Event
     from latentode.solvers import SolverError as SolverError
     from latentode.solvers import odeint as odeint
+    from latentode.versions import show_versions as show_versions
 
 __version__ = "0.1.0"
 
@@ -36,6 +38,7 @@ _HOMES = {
     "LatentODEForecaster": "latentode.forecaster",
     "LatentODEWarning": "latentode.data",
     "LinearInterpolation": "latentode.forecaster",
+    "ModelFileError": "latentode.forecaster",
     "SeriesDataModule": "latentode.models",
     "SeriesMean": "latentode.forecaster",
     "SolverError": "latentode.solvers",
@@ -46,6 +49,7 @@ _HOMES = {
     "load_icu": "latentode.datasets",
     "load_pbcseq": "latentode.datasets",
     "odeint": "latentode.solvers",
+    "show_versions": "latentode.versions",
 }
 __all__ = [
     "DecayedMean",
@@ -56,6 +60,7 @@ __all__ = [
     "LatentODEForecaster",
     "LatentODEWarning",
     "LinearInterpolation",
+    "ModelFileError",
     "SeriesDataModule",
     "SeriesMean",
     "SolverError",
@@ -66,6 +71,7 @@ __all__ = [
     "load_icu",
     "load_pbcseq",
     "odeint",
+    "show_versions",
 ]
 
 

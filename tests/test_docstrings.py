@@ -27,6 +27,13 @@ METHODS = [
     LatentODEForecaster.evaluate,
     LatentODEForecaster.backtest,
     LatentODEForecaster.historical_forecasts,
+    LatentODEForecaster.update,
+    LatentODEForecaster.set_context,
+    LatentODEForecaster.knows,
+    LatentODEForecaster.partial_fit,
+    LatentODEForecaster.save,
+    LatentODEForecaster.load,
+    LatentODEForecaster.summary,
 ]
 
 

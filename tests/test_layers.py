@@ -30,6 +30,7 @@ LAYERS = {
     "adapters": Layer(set(), {"numpy", "pandas"}),
     "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),
     "datasets": Layer(set(), {"pandas"}),
+    "versions": Layer(set(), {"torch"}),
     "forecaster": Layer(
         {"solvers", "nn", "data", "models", "metrics", "plotting"},
         {"torch", "numpy", "pandas", "sklearn", "safetensors"},

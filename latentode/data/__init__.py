@@ -11,7 +11,7 @@ from latentode.data.batch import (
     in_float64,
     keep_rows,
 )
-from latentode.data.columns import Schema
+from latentode.data.columns import Schema, columns_of
 from latentode.data.duplicates import OnDuplicates
 from latentode.data.errors import FrameError, LatentODEWarning
 from latentode.data.events import from_events
@@ -66,6 +66,7 @@ __all__ = [
     "as_native",
     "ask_some",
     "check_time_span",
+    "columns_of",
     "difference",
     "drop_empty_rows",
     "first_rows",

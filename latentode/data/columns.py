@@ -57,6 +57,16 @@ class Schema(NamedTuple):
         return self.target_cols + self.past_cols
 
 
+def columns_of(schema: Schema) -> list[Hashable]:
+    """Give the columns in use: series, time, targets, and covariates.
+
+    >>> columns_of(Schema(("id",), "t", ("y",), "number", None, None, (), known_cols=("rate",)))
+    ['id', 't', 'y', 'rate']
+    """
+    covariates = [*schema.past_cols, *schema.known_cols, *schema.static_cols]
+    return [*schema.id_cols, schema.time_col, *schema.target_cols, *covariates]
+
+
 def as_labels(given: object, columns: Collection[Hashable]) -> tuple[Hashable, ...]:
     """Give the columns that an argument names: none, one, or those of a list.
 

@@ -1,10 +1,13 @@
 """Panels put together, and cut in time."""
 
+from collections.abc import Hashable, Iterable
+
 import numpy as np
 
 from latentode.data.errors import FrameError, plainly
 from latentode.data.ids import canonical
 from latentode.data.known import Known, knots_of, merge_known
+from latentode.data.lookup import first_not_before, is_row_at
 from latentode.data.panel import Panel
 from latentode.data.times import times_as_column
 
@@ -36,18 +39,25 @@ def merge_panels(first: Panel, second: Panel) -> Panel:
     >>> merge_panels(to_panel(df[:2], schema), to_panel(df[2:], schema)).times
     array([1, 3, 2])
     """
-    ids = canonical({*first.ids, *second.ids})
-    position = {key: i for i, key in enumerate(ids)}
-    series = np.concatenate([_series_of_rows(panel, position) for panel in (first, second)])
-    times = np.concatenate([first.times, second.times])
-    order = np.lexsort((times, series))
-    series, times = series[order], times[order]
-    _refuse_same_times(ids, series, times, first)
-    sizes = np.bincount(series, minlength=len(ids))
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype("int64")
-    values = np.concatenate([first.values, second.values])[order]
-    known, static = _merge_known(first, second, position), _merge_static(first, second, ids)
-    return Panel(ids, offsets, times, values, first.schema, known, static)
+    old, first = first, _with_series(first, second.ids)
+    position = {key: i for i, key in enumerate(first.ids)}
+    own = np.array([position[key] for key in second.ids], dtype=np.int64)
+    series = np.repeat(own, np.diff(second.offsets))
+    order = np.lexsort((second.times, series))
+    series, times = series[order], second.times[order]
+    # Whole numbers and others together are others.
+    before = first.times.astype(np.result_type(first.times, times), copy=False)
+    at = first_not_before(first, series, times)
+    _refuse_same_times(first, series, times, at)
+    n_new = np.bincount(series, minlength=len(first.ids))
+    # Inserted, not sorted anew: a row more must not cost what all rows did.
+    return first._replace(
+        offsets=first.offsets + np.concatenate([[0], np.cumsum(n_new)]),
+        times=np.insert(before, at, times),
+        values=np.insert(first.values, at, second.values[order], axis=0),
+        known=_merge_known(old, second, position),
+        static=_merge_static(old, second, first.ids),
+    )
 
 
 def keep_where(panel: Panel, kept: np.ndarray) -> Panel:
@@ -65,6 +75,23 @@ def keep_where(panel: Panel, kept: np.ndarray) -> Panel:
     n_before = np.concatenate([[0], np.cumsum(kept)]).astype("int64")
     return panel._replace(
         offsets=n_before[panel.offsets], times=panel.times[kept], values=panel.values[kept]
+    )
+
+
+def _with_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
+    """Add series without rows, where they are not there; all in canonical order."""
+    number = {key: i for i, key in enumerate(panel.ids)}
+    new = [key for key in ids if key not in number]
+    if not new:
+        return panel
+    every = canonical([*panel.ids, *new])
+    # Mixed ids may be in another order with the new ones, as when the first text is among them.
+    old = np.array([number.get(key, -1) for key in every], dtype=np.int64)
+    sizes = np.where(old < 0, 0, np.diff(panel.offsets, append=0)[old])
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    rows = np.arange(offsets[-1]) + np.repeat(panel.offsets[old] - offsets[:-1], sizes)
+    return panel._replace(
+        ids=every, offsets=offsets, times=panel.times[rows], values=panel.values[rows]
     )
 
 
@@ -88,10 +115,6 @@ def _merge_static(first: Panel, second: Panel, ids: tuple[object, ...]) -> np.nd
     return np.stack([rows[key] for key in ids])
 
 
-def _series_of_rows(panel: Panel, position: dict[object, int]) -> np.ndarray:
-    return _numbers(panel.ids, panel.offsets, position)
-
-
 def _numbers(
     ids: tuple[object, ...], offsets: np.ndarray, position: dict[object, int]
 ) -> np.ndarray:
@@ -101,16 +124,15 @@ def _numbers(
 
 
 def _refuse_same_times(
-    ids: tuple[object, ...], series: np.ndarray, times: np.ndarray, panel: Panel
+    panel: Panel, series: np.ndarray, times: np.ndarray, at: np.ndarray
 ) -> None:
-    again = (series[1:] == series[:-1]) & (times[1:] == times[:-1])
-    if not again.any():
+    again = np.flatnonzero(is_row_at(panel, series, times, at))
+    if not len(again):
         return
-    at = np.flatnonzero(again)
-    stamp = times_as_column(times[at[:1]], panel.schema).iloc[0]
+    stamp = times_as_column(times[again[:1]], panel.schema).iloc[0]
     raise FrameError(
         "E-TIME-DUP",
-        f"{len(at)} of the new rows are at a time that the model has a row of, first of series "
-        f"{plainly(ids[series[at[0]]])} at {plainly(stamp)}.",
-        "pass the rows that are new, or give all of them anew: model.predict(times, context=df)",
+        f"{len(again)} of the new rows are at a time that the model has a row of, first of series "
+        f"{plainly(panel.ids[series[again[0]]])} at {plainly(stamp)}.",
+        "df = df[~model.knows(df)]  # or model.set_context(df), if it holds all rows",
     )

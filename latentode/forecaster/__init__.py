@@ -2,6 +2,7 @@
 
 from latentode.forecaster.base import Forecaster
 from latentode.forecaster.latent_ode import LatentODEForecaster
+from latentode.forecaster.model_file import ModelFileError
 from latentode.forecaster.naive import (
     DecayedMean,
     LastValue,
@@ -10,6 +11,7 @@ from latentode.forecaster.naive import (
     TrainingMean,
 )
 from latentode.forecaster.splits import TimeCutoffSplit
+from latentode.forecaster.trained import TrainedForecaster
 
 __all__ = [
     "DecayedMean",
@@ -17,7 +19,9 @@ __all__ = [
     "LastValue",
     "LatentODEForecaster",
     "LinearInterpolation",
+    "ModelFileError",
     "SeriesMean",
     "TimeCutoffSplit",
+    "TrainedForecaster",
     "TrainingMean",
 ]

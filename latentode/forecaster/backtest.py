@@ -30,14 +30,19 @@ from latentode.forecaster.evaluation import (
     check_metrics,
     leads_of,
     table_of,
+    target_std,
 )
-from latentode.forecaster.held_out import HeldOut, question_of_rows
+from latentode.forecaster.held_out import HeldOut, question_of_rows, targets_of
 from latentode.forecaster.table import as_table, quantile_names
 from latentode.metrics import Forecasts, in_units_of
 from latentode.solvers.checks import check_whole
 
 if TYPE_CHECKING:
     from latentode.forecaster.base import Forecaster
+
+
+# Parameters that say what the columns are.
+_COLUMNS = ("id_col", "time_col", "target_cols", "past_cols", "known_cols", "static_cols")
 
 
 class Window(NamedTuple):
@@ -60,21 +65,29 @@ class Past(NamedTuple):
         A forecaster that was not fitted, with the columns of the frame named.
     windows : tuple of Window
         The cutoffs, rising.
+    static : DataFrame or None
+        Static covariates of the series, where the frame does not have them.
     """
 
     frame: pd.DataFrame
     calendar: Calendar
     blank: Forecaster
     windows: tuple[Window, ...]
+    static: object
 
     def fit_up_to(self, cutoff: float) -> Forecaster:
         """Fit a new forecaster on the rows up to a cutoff."""
         rows = self.frame[self.calendar.times <= cutoff]
         try:
-            return clone(self.blank).fit(rows)
+            return self._fitted(rows)
         except FrameError as error:
             what = f"of the rows up to the cutoff {self.calendar.plainly(cutoff)}: {error.what}"
             raise FrameError(error.code, what, error.fix) from error
+
+    def _fitted(self, rows: pd.DataFrame) -> Forecaster:
+        if self.static is None:
+            return clone(self.blank).fit(rows)
+        return clone(self.blank).fit(rows, static=self.static)
 
     def held_out(self, panel: Panel, window: Window) -> HeldOut:
         """Ask for the rows of a window, of series observed before it, from those before it."""
@@ -85,7 +98,7 @@ class Past(NamedTuple):
         told = select_series(keep_where(panel, after), ids)
         if not len(told.times):
             raise self._nothing(window, read)
-        return HeldOut(question_of_rows(select_series(read, ids), told), told.values)
+        return HeldOut(question_of_rows(select_series(read, ids), told), targets_of(told))
 
     def _nothing(self, window: Window, read: Panel) -> FrameError:
         calendar = self.calendar
@@ -121,11 +134,12 @@ def look_back(
     n_cutoffs: int,
     cutoffs: Sequence[object] | None,
     step: object,
+    static: object,
 ) -> Past:
     """Read a frame and its cutoffs; the forecaster is not changed and need not be fitted."""
     given: Any = forecaster.get_params(deep=False)
-    columns = {name: given[name] for name in ("id_col", "time_col", "target_cols")}
-    schema = infer_schema(df, **columns)
+    columns = {name: given[name] for name in _COLUMNS if name in given}
+    schema = infer_schema(df, static=static, **columns)
     rows = open_frame(df, id_col=columns["id_col"], time_col=schema.time_col)
     frame = rows.frame.reset_index(drop=True)
     calendar = Calendar.of(frame, schema.time_col, asker=type(forecaster).__name__)
@@ -134,8 +148,8 @@ def look_back(
         time_col=schema.time_col, target_cols=list(schema.target_cols)
     )
     windows = _windows(calendar, horizon, n_cutoffs, cutoffs, step)
-    past = Past(frame, calendar, blank, windows)
-    panel = to_panel(df, schema)
+    past = Past(frame, calendar, blank, windows, static)
+    panel = to_panel(df, schema, on_duplicates=forecaster.on_duplicates, static=static)
     for window in windows:
         past.held_out(panel, window)  # before anything is fitted
     return past
@@ -147,7 +161,7 @@ def looks(past: Past, *, refit: bool) -> Iterator[Look]:
     for window in past.windows:
         if refit and window is not past.windows[0]:
             fitted = past.fit_up_to(window.cutoff)
-        panel = to_panel(past.frame, fitted.schema_)
+        panel = fitted._panel(past.frame, past.static)
         yield Look(window.cutoff, fitted, past.held_out(panel, window))
 
 
@@ -171,7 +185,7 @@ def backtest(
         question, truth = look.held
         if not rivals or refit:
             rivals = beside_naive(look.forecaster, baselines=baselines)
-        std = look.forecaster.scaler_.std if scaled else np.ones(truth.shape[1])
+        std = target_std(look.forecaster) if scaled else np.ones(truth.shape[1])
         for name, one in rivals.items():
             own = answer(one, question, truth, metrics)
             parts.setdefault(name, []).append(Answer(*in_units_of(std, *own)))

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -11,12 +11,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from latentode.data import LatentODEWarning, Panel, Scaler, Schema, to_panel
-from latentode.forecaster import backtest, evaluation
+from latentode.data import (
+    LatentODEWarning,
+    OnDuplicates,
+    Panel,
+    Scaler,
+    as_native,
+    to_panel,
+)
 from latentode.forecaster.calibration import Calibration
 from latentode.forecaster.held_out import held_out
+from latentode.forecaster.levels import probabilities
+from latentode.forecaster.measured import Measured
 from latentode.forecaster.question import Question, ask
 from latentode.forecaster.table import as_table, quantile_names
+from latentode.forecaster.updating import Updating
 from latentode.models import Told
 from latentode.solvers.checks import check_choice
 
@@ -24,7 +33,7 @@ from latentode.solvers.checks import check_choice
 _FAR = 10
 
 
-class Forecaster(BaseEstimator, ABC):
+class Forecaster(Updating, Measured, BaseEstimator, ABC):
     """A forecaster of irregular series, to be fitted on a frame and asked at any times.
 
     Attributes
@@ -39,8 +48,7 @@ class Forecaster(BaseEstimator, ABC):
         What `calibrate` learned.
     """
 
-    schema_: Schema
-    context_: Panel
+    on_duplicates: OnDuplicates
     scaler_: Scaler
     calibration_: Calibration | None
 
@@ -79,6 +87,7 @@ class Forecaster(BaseEstimator, ABC):
         step: object = None,
         context: object = None,
         cutoff: object = None,
+        static: object = None,
         return_std: bool = False,
         format: str = "wide",  # noqa: A002  what pandas users would call it
     ) -> pd.DataFrame:
@@ -88,7 +97,7 @@ class Forecaster(BaseEstimator, ABC):
         ----------
         at : time, sequence of times, or DataFrame
             One time or several, for every series; or a frame with the columns of series and time,
-            for exactly its rows.
+            for exactly its rows, and with what is known ahead: those of ``known_cols``.
         horizon, step : Timedelta, str or number, optional
             Instead of ``at``: times each ``step`` after a series' last observation, or after the
             cutoff if there is one, up to and including ``horizon``; without ``step``, the horizon
@@ -99,6 +108,9 @@ class Forecaster(BaseEstimator, ABC):
         cutoff : time, optional
             Read nothing that was observed after this time. By default all of a series is read,
             also where a time within it is asked.
+        static : DataFrame, optional
+            Static covariates of the series of ``context``, where it does not have them: one row
+            for each.
         return_std : bool, default=False
             Whether to add a column ``y_std`` for each target, the standard deviation.
         format : {"wide", "long"}, default="wide"
@@ -124,10 +136,11 @@ class Forecaster(BaseEstimator, ABC):
             or if nothing was observed of a series.
         """
         check_choice("format", format, ("wide", "long"))
-        question = self._question(at, horizon, step, context, cutoff)
+        question = self._question(at, horizon, step, context, cutoff, static)
         told = self._tell(question, with_spread=return_std)
         parts = {"": told.mean, "_std": told.std} if return_std else {"": told.mean}
-        return as_table(question.query, parts, self.schema_, format)
+        table = as_table(question.query, parts, self.schema_, format)
+        return as_native(table, question.query.backend)
 
     def predict_quantiles(
         self,
@@ -138,6 +151,7 @@ class Forecaster(BaseEstimator, ABC):
         step: object = None,
         context: object = None,
         cutoff: object = None,
+        static: object = None,
         format: str = "wide",  # noqa: A002  as in predict
     ) -> pd.DataFrame:
         """Give quantiles of the forecast; see `predict` for the other parameters.
@@ -156,6 +170,8 @@ class Forecaster(BaseEstimator, ABC):
             As in `predict`.
         cutoff : time, optional
             As in `predict`.
+        static : DataFrame, optional
+            As in `predict`.
         format : {"wide", "long"}, default="wide"
             One column for each target and quantile, ``y_q0.1``; or one row, with the columns
             ``target``, ``quantile`` and ``value``.
@@ -173,10 +189,11 @@ class Forecaster(BaseEstimator, ABC):
             If a quantile is not a probability.
         """
         check_choice("format", format, ("wide", "long"))
-        levels = _levels(quantiles)
-        question = self._question(at, horizon, step, context, cutoff)
+        levels = probabilities(quantiles)
+        question = self._question(at, horizon, step, context, cutoff, static)
         parts = self._quantiles(question, levels)
-        return as_table(question.query, parts, self.schema_, format)
+        table = as_table(question.query, parts, self.schema_, format)
+        return as_native(table, question.query.backend)
 
     def predict_interval(
         self,
@@ -187,6 +204,7 @@ class Forecaster(BaseEstimator, ABC):
         step: object = None,
         context: object = None,
         cutoff: object = None,
+        static: object = None,
     ) -> pd.DataFrame:
         """Give the expected values, and an interval that is to hold a share of what comes.
 
@@ -202,6 +220,8 @@ class Forecaster(BaseEstimator, ABC):
             As in `predict`.
         cutoff : time, optional
             As in `predict`.
+        static : DataFrame, optional
+            As in `predict`.
 
         Returns
         -------
@@ -215,15 +235,16 @@ class Forecaster(BaseEstimator, ABC):
         ValueError
             If the coverage is not a share.
         """
-        (share,) = _levels([coverage])
-        question = self._question(at, horizon, step, context, cutoff)
+        (share,) = probabilities([coverage])
+        question = self._question(at, horizon, step, context, cutoff, static)
         outside = (1 - share) / 2
         lower, upper = self._quantiles(question, [outside, 1 - outside]).values()
         mean = self._tell(question, with_spread=False).mean
         parts = {"": mean, "_lower": lower, "_upper": upper}
-        return as_table(question.query, parts, self.schema_, "wide")
+        table = as_table(question.query, parts, self.schema_, "wide")
+        return as_native(table, question.query.backend)
 
-    def smooth(self, df: object) -> pd.DataFrame:
+    def smooth(self, df: object, *, static: object = None) -> pd.DataFrame:
         """Give the expected values at the rows of a frame, from all of them, before and after.
 
         What was measured is smoothed, and what was not is filled in. Of the parameters of
@@ -233,6 +254,8 @@ class Forecaster(BaseEstimator, ABC):
         ----------
         df : DataFrame
             Rows as in ``fit``, of any series.
+        static : DataFrame, optional
+            As in `predict`.
 
         Returns
         -------
@@ -253,9 +276,9 @@ class Forecaster(BaseEstimator, ABC):
         >>> int(df.chol.isna().sum()), int(filled.chol.isna().sum())
         (821, 0)
         """
-        return self.predict(df, context=df)
+        return self.predict(df, context=df, static=static)
 
-    def calibrate(self, df: object) -> Self:
+    def calibrate(self, df: object, *, static: object = None) -> Self:
         """Make quantiles hold what they say, on rows that were not fitted.
 
         Each quantile asked later is that which held its share of these rows, at about the same
@@ -266,6 +289,8 @@ class Forecaster(BaseEstimator, ABC):
         df : DataFrame
             Later rows of the series that are known, or other series, of which the first half of
             their time span is read and the rest is told; see `score`.
+        static : DataFrame, optional
+            As in `predict`, of these series.
 
         Returns
         -------
@@ -287,203 +312,11 @@ class Forecaster(BaseEstimator, ABC):
         ['bili', 'bili_lower', 'bili_upper']
         """
         check_is_fitted(self)
-        question, truth = held_out(self.context_, to_panel(df, self.schema_))
+        question, truth = held_out(self.context_, self._panel(df, static))
         told = self._tell(question, truth=truth)
         cdf = np.where(np.isfinite(truth), told.cdf, np.nan)
         self.calibration_ = Calibration.fit(cdf, question.since)
         return self
-
-    def score(self, df: object, y: None = None, *, metric: str = "crps") -> float:
-        """Give how well later rows are told: higher is better, and 0 is perfect.
-
-        Parameters
-        ----------
-        df : DataFrame
-            Of a series of ``fit``, the rows after its last observation there are told. Of any
-            other, and of one without such a row, the first half of its time span is read, and
-            the rest is told from it.
-        y : None
-            Not used; the targets are columns of ``df``.
-        metric : {"crps", "mse", "mae", "rmse", "nll", "pinball_0.9", ...}, default="crps"
-            A loss, in standard deviations of the training values; see `evaluate`.
-
-        Returns
-        -------
-        float
-            The mean over the values of a variable, and over variables, with its sign changed.
-
-        Raises
-        ------
-        FrameError
-            If the frame does not keep the contract, or nothing in it is left to tell.
-        ValueError
-            If the metric is not known, or is no loss.
-        """
-        check_is_fitted(self)
-        return evaluation.score(self, df, metric)
-
-    def evaluate(
-        self,
-        df: object,
-        metrics: Sequence[str] = ("mse", "mae", "crps", "coverage_90"),
-        *,
-        by: str | None = None,
-        edges: Sequence[object] | None = None,
-        scaled: bool = True,
-        baselines: bool = True,
-    ) -> pd.DataFrame:
-        """Measure forecasts of later rows, beside those of naive rules that are told the same.
-
-        Parameters
-        ----------
-        df : DataFrame
-            Rows to tell, and to tell them from; see `score`.
-        metrics : sequence of str
-            "mse", "rmse", "mae", "crps", "nll" in nats, "pinball_0.9" for the quantile of a level,
-            "coverage_90" for the share of values in the central interval that is to hold 90 %,
-            and "width_90" for its width. Quantiles are those of `predict_quantiles`.
-        by : {"variable", "lead"}, optional
-            Give each variable, or each third of the lead times, a row of its own.
-        edges : sequence of Timedelta, str or number, optional
-            Lead times at which other parts than thirds end; with ``by="lead"``.
-        scaled : bool, default=True
-            Whether to count in standard deviations of the training values.
-        baselines : bool, default=True
-            Whether to add the naive forecasters, fitted on the rows that this one knows.
-
-        Returns
-        -------
-        DataFrame
-            A row for each forecaster, this one first, and a column for each metric: means over
-            the values of a variable, and over variables.
-
-        Raises
-        ------
-        FrameError
-            As in `score`.
-        ValueError
-            If a metric or a grouping is not known.
-        """
-        check_is_fitted(self)
-        return evaluation.evaluate(
-            self, df, metrics, by=by, edges=edges, scaled=scaled, baselines=baselines
-        )
-
-    def backtest(
-        self,
-        df: object,
-        *,
-        horizon: object,
-        n_cutoffs: int = 3,
-        cutoffs: Sequence[object] | None = None,
-        step: object = None,
-        refit: bool = False,
-        metrics: Sequence[str] = ("mse", "mae", "crps", "coverage_90"),
-        by: str | None = None,
-        edges: Sequence[object] | None = None,
-        scaled: bool = True,
-        baselines: bool = True,
-    ) -> pd.DataFrame:
-        """Measure forecasts as they would have been made at earlier times.
-
-        At each cutoff, the rows up to a horizon after it are told from those at or before it, of
-        the series that were observed by then. A clone is fitted; this forecaster need not be, and
-        is not changed.
-
-        Parameters
-        ----------
-        df : DataFrame
-            All rows, those to be told included.
-        horizon : Timedelta, str or number
-            How far after a cutoff rows are told: ``"7D"`` for datetimes, a number for numbers.
-        n_cutoffs : int, default=3
-            Number of cutoffs: so many whole horizons before the last time of the frame.
-        cutoffs : sequence of times, optional
-            The cutoffs themselves.
-        step : Timedelta, str or number, optional
-            Time between cutoffs; by default the horizon.
-        refit : bool, default=False
-            Fit a clone at each cutoff; by default one is fitted at the first, and later ones only
-            let it read more rows.
-        metrics : sequence of str
-            As in `evaluate`.
-        by : {"variable", "lead", "cutoff"}, optional
-            As in `evaluate`, or a row for each cutoff.
-        edges : sequence of Timedelta, str or number, optional
-            As in `evaluate`.
-        scaled : bool, default=True
-            As in `evaluate`: in standard deviations of the values that were fitted.
-        baselines : bool, default=True
-            As in `evaluate`, fitted whenever the clone is.
-
-        Returns
-        -------
-        DataFrame
-            As from `evaluate`, over the rows told at all cutoffs.
-
-        Raises
-        ------
-        FrameError
-            If the frame does not keep the contract, or a cutoff leaves nothing to fit or to tell.
-        ValueError
-            If a metric or a grouping is not known.
-        """
-        past = backtest.look_back(
-            self, df, horizon=horizon, n_cutoffs=n_cutoffs, cutoffs=cutoffs, step=step
-        )
-        return backtest.backtest(
-            past, metrics, refit=refit, by=by, edges=edges, scaled=scaled, baselines=baselines
-        )
-
-    def historical_forecasts(
-        self,
-        df: object,
-        *,
-        horizon: object,
-        n_cutoffs: int = 3,
-        cutoffs: Sequence[object] | None = None,
-        step: object = None,
-        refit: bool = False,
-        quantiles: Sequence[float] | None = None,
-    ) -> pd.DataFrame:
-        """Give the forecasts that would have been made at earlier times, beside what came.
-
-        Parameters
-        ----------
-        df : DataFrame
-            As in `backtest`.
-        horizon : Timedelta, str or number
-            As in `backtest`.
-        n_cutoffs : int, default=3
-            As in `backtest`.
-        cutoffs : sequence of times, optional
-            As in `backtest`.
-        step : Timedelta, str or number, optional
-            As in `backtest`.
-        refit : bool, default=False
-            As in `backtest`.
-        quantiles : sequence of float, optional
-            Probabilities of quantiles to add.
-
-        Returns
-        -------
-        DataFrame
-            Columns ``cutoff``, of series and time, and for each target ``y``, quantiles such as
-            ``y_q0.1``, and what came, ``y_true``. One row for each row told, sorted by cutoff,
-            series and time.
-
-        Raises
-        ------
-        FrameError
-            As in `backtest`.
-        ValueError
-            If a quantile is not a probability.
-        """
-        levels = None if quantiles is None else _levels(quantiles)
-        past = backtest.look_back(
-            self, df, horizon=horizon, n_cutoffs=n_cutoffs, cutoffs=cutoffs, step=step
-        )
-        return backtest.historical_forecasts(past, levels, refit=refit)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that the input is a frame with missing values, and needs no y."""
@@ -494,12 +327,22 @@ class Forecaster(BaseEstimator, ABC):
         tags.target_tags.required = False
         return tags
 
+    def _panel(self, df: object, static: object = None) -> Panel:
+        """Read a frame with the columns of fit."""
+        return to_panel(df, self.schema_, on_duplicates=self.on_duplicates, static=static)
+
     def _question(
-        self, at: object, horizon: object, step: object, context: object, cutoff: object
+        self,
+        at: object,
+        horizon: object,
+        step: object,
+        context: object,
+        cutoff: object,
+        static: object,
     ) -> Question:
         """Read what is asked; warn of what can hardly be answered."""
         check_is_fitted(self)
-        panel = self.context_ if context is None else to_panel(context, self.schema_)
+        panel = self.context_ if context is None else self._panel(context, static)
         question = ask(panel, at, horizon, step, cutoff)
         _warn_of_far_times(question, self.scaler_.time_unit)
         _warn_of_empty_series(question)
@@ -512,25 +355,6 @@ class Forecaster(BaseEstimator, ABC):
             asked = self.calibration_.levels(asked, question.since)
         told = self._tell(question, levels=asked)
         return dict(zip(quantile_names(levels), np.moveaxis(told.quantiles, 2, 0), strict=True))
-
-
-def columns_of(schema: Schema) -> list[Hashable]:
-    """Give the columns in use, in the order in which forecasts give them."""
-    return [*schema.id_cols, schema.time_col, *schema.target_cols]
-
-
-def _levels(quantiles: Sequence[float]) -> list[float]:
-    if isinstance(quantiles, int | float):
-        raise TypeError(f"quantiles must be a list of numbers: [{quantiles}].")
-    levels = [float(level) for level in quantiles]
-    if not levels:
-        raise ValueError("quantiles is empty: give at least one.")
-    for level in levels:
-        if not 0 < level < 1:
-            raise ValueError(f"quantile {level} must be above 0 and below 1.")
-        if levels.count(level) > 1:
-            raise ValueError(f"quantile {level} is asked more than once.")
-    return levels
 
 
 def _warn_of_far_times(question: Question, time_unit: float) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from latentode.data import Schema, read_length, to_panel
+from latentode.data import Schema, read_length
 from latentode.forecaster.held_out import held_out
 from latentode.metrics import Forecasts, in_units_of, lead_groups, levels_for, measure
 from latentode.solvers.checks import check_choice
@@ -28,16 +28,16 @@ class Answer(NamedTuple):
     told: Forecasts
 
 
-def score(forecaster: Forecaster, df: object, metric: str) -> float:
+def score(forecaster: Forecaster, df: object, metric: str, static: object) -> float:
     """Give a loss as a score, see `Forecaster.score`."""
     if str(metric).startswith(_NO_LOSS):
         raise ValueError(
             f"metric={metric} is no loss, so that less is not better: choose one of crps, mae, "
             "mse, rmse, nll or pinball_0.9, or model.evaluate(df, metrics=[...])."
         )
-    question, truth = held_out(forecaster.context_, to_panel(df, forecaster.schema_))
+    question, truth = held_out(forecaster.context_, forecaster._panel(df, static))
     own = answer(forecaster, question, truth, [metric])
-    table = measure(*in_units_of(forecaster.scaler_.std, *own), [metric])
+    table = measure(*in_units_of(target_std(forecaster), *own), [metric])
     return -float(table[metric].iloc[0])
 
 
@@ -50,17 +50,18 @@ def evaluate(
     edges: Sequence[object] | None,
     scaled: bool,
     baselines: bool,
+    static: object,
 ) -> pd.DataFrame:
     """Give metrics of a forecaster and of naive ones, see `Forecaster.evaluate`."""
     check_metrics(metrics)
     check_by(by, edges, ("variable", "lead"))
-    question, truth = held_out(forecaster.context_, to_panel(df, forecaster.schema_))
+    question, truth = held_out(forecaster.context_, forecaster._panel(df, static))
     answers = {
         name: answer(one, question, truth, metrics)
         for name, one in beside_naive(forecaster, baselines=baselines).items()
     }
     if scaled:
-        std = forecaster.scaler_.std
+        std = target_std(forecaster)
         answers = {name: Answer(*in_units_of(std, *own)) for name, own in answers.items()}
     groups = leads_of(question.since, edges, forecaster.schema_) if by == "lead" else None
     variables = forecaster.schema_.target_cols if by == "variable" else None
@@ -79,6 +80,12 @@ def answer(
         question, levels=asked, truth=truth, with_spread=len(levels) > 0 or "nll" in metrics
     )
     return Answer(truth, Forecasts(told.mean, levels, told.quantiles, told.log_density))
+
+
+def target_std(forecaster: Forecaster) -> np.ndarray:
+    """Give the standard deviations (D,) of the training values of the targets."""
+    std: np.ndarray = forecaster.scaler_.std[: len(forecaster.schema_.target_cols)]
+    return std
 
 
 def beside_naive(forecaster: Forecaster, *, baselines: bool) -> dict[str, Forecaster]:

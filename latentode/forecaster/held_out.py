@@ -64,11 +64,16 @@ def held_out(context: Panel, panel: Panel) -> HeldOut:
         )
     known = keep_where(panel, ~asked & ~is_known[series])
     from_context = [key for key, known_one in zip(panel.ids, is_known, strict=True) if known_one]
-    others = set(panel.ids).difference(from_context)
-    read = select_series(known, others)
-    read = merge_panels(read, select_series(context, from_context))
+    # What is known ahead of a series of the context stands in the new rows as well.
+    read = merge_panels(known, select_series(context, from_context))
     told = keep_where(panel, asked)
-    return HeldOut(question_of_rows(read, told), told.values)
+    return HeldOut(question_of_rows(read, told), targets_of(told))
+
+
+def targets_of(panel: Panel) -> np.ndarray:
+    """Give the values of the targets (N, D), without those of past covariates."""
+    values: np.ndarray = panel.values[:, : len(panel.schema.target_cols)]
+    return values
 
 
 def question_of_rows(read: Panel, told: Panel) -> Question:

@@ -1,20 +1,22 @@
 """The forecaster of the latent ODE: ``fit(df)`` and ``predict(times)``."""
 
 import math
+import time
 import zlib
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from latentode.data import scale_panel
-from latentode.forecaster.base import Forecaster, columns_of
+from latentode.data import OnDuplicates, Scaler, Schema, as_native, scale_panel
+from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
 from latentode.forecaster.question import Question
 from latentode.forecaster.table import beside, draws_table
+from latentode.forecaster.trained import TrainedForecaster
 from latentode.models import (
-    ELBO,
+    LatentModel,
     LatentODE,
     SeriesDataModule,
     Told,
@@ -25,13 +27,7 @@ from latentode.models import (
     train,
     unscaled,
 )
-from latentode.nn import LIKELIHOODS, Decoder, Encoder
-from latentode.solvers import ADJOINTS, METHODS, MLP
 from latentode.solvers.checks import (
-    check_choice,
-    check_not_negative,
-    check_part,
-    check_positive,
     check_whole,
 )
 
@@ -45,24 +41,7 @@ _REFIT_SHARE = 0.6
 _AVERAGING = 0.99
 
 
-class Design(NamedTuple):
-    """What an objective asks of the parts of a model; see `LatentODE`."""
-
-    reader: str
-    anchor: str
-    rule: str | None
-    context_weight: float
-    kl_weight: float
-
-
-DESIGNS = {
-    "forecast": Design("gru", "end", "fading", 0.1, 0.01),
-    "interpolation": Design("gru-both", "rows", "interpolating", 1.0, 0.01),
-    "elbo": Design("gru-backward", "start", None, 1.0, 1.0),
-}
-
-
-class LatentODEForecaster(Forecaster):
+class LatentODEForecaster(TrainedForecaster):
     """Forecast irregular time series at any times, with a latent ODE.
 
     The frame holds one row for each moment of a series, at any spacing, with NaN for a variable
@@ -79,6 +58,18 @@ class LatentODEForecaster(Forecaster):
     target_cols : Hashable or list, optional
         Columns to forecast. By default ``y``, ``target`` or ``value`` if there is one, and every
         other column of numbers if not.
+    past_cols : Hashable or list, optional
+        Past covariates: observed and read like the targets, but not to be forecast.
+    known_cols : Hashable or list, optional
+        Known covariates: known ahead of time, such as an infusion rate; NaN is *as before*.
+    static_cols : Hashable or list, optional
+        Static covariates, of numbers, categories or text: what does not change in a series.
+    known_interpolation : {"previous", "linear"}, default="previous"
+        What lies between two values of a known covariate: the former, or a line.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time: an error; the mean of what was
+        measured of each column; the last one, whole; or one row of all that was measured, where no
+        two of them have a value in the same column.
     latent_size : int, default=16
         Width of the latent state.
     hidden_size : int, default=64
@@ -123,6 +114,11 @@ class LatentODEForecaster(Forecaster):
         Where to compute: "cpu", "cuda" or "auto".
     verbose : int, default=1
         0 shows no progress bar.
+    logger : lightning.pytorch.loggers.Logger, optional
+        Where to log the losses of each epoch; by default nothing is written.
+    warm_start : bool, default=False
+        Whether ``fit`` starts from the weights of the fit before, which must have had the same
+        columns and sizes; scales are learned anew. See `partial_fit` to keep these too.
     random_state : int, optional
         Seed of all that is random. The same seed gives the same model.
 
@@ -142,6 +138,12 @@ class LatentODEForecaster(Forecaster):
         Number of columns in use.
     feature_names_in_ : ndarray
         Their names.
+    n_parameters_ : int
+        Number of trained parameters.
+    fit_seconds_ : float
+        Seconds that all training since the last ``fit`` took.
+    fitted_with_ : dict
+        The parameters at the time of ``fit``.
 
     Examples
     --------
@@ -161,6 +163,11 @@ class LatentODEForecaster(Forecaster):
         id_col: Hashable | Sequence[Hashable] | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
+        past_cols: Hashable | Sequence[Hashable] | None = None,
+        known_cols: Hashable | Sequence[Hashable] | None = None,
+        static_cols: Hashable | Sequence[Hashable] | None = None,
+        known_interpolation: str = "previous",
+        on_duplicates: OnDuplicates = "raise",
         latent_size: int = 16,
         hidden_size: int = 64,
         objective: str = "forecast",
@@ -181,11 +188,18 @@ class LatentODEForecaster(Forecaster):
         weight_decay: float = 1e-2,
         accelerator: str = "cpu",
         verbose: int = 1,
+        logger: object = None,
+        warm_start: bool = False,
         random_state: int | None = None,
     ) -> None:
         self.id_col = id_col
         self.time_col = time_col
         self.target_cols = target_cols
+        self.past_cols = past_cols
+        self.known_cols = known_cols
+        self.static_cols = static_cols
+        self.known_interpolation = known_interpolation
+        self.on_duplicates = on_duplicates
         self.latent_size = latent_size
         self.hidden_size = hidden_size
         self.objective = objective
@@ -206,9 +220,11 @@ class LatentODEForecaster(Forecaster):
         self.weight_decay = weight_decay
         self.accelerator = accelerator
         self.verbose = verbose
+        self.logger = logger
+        self.warm_start = warm_start
         self.random_state = random_state
 
-    def fit(self, df: object, y: None = None) -> Self:
+    def fit(self, df: object, y: None = None, *, static: object = None) -> Self:
         """Learn from every series of a frame.
 
         Parameters
@@ -217,6 +233,8 @@ class LatentODEForecaster(Forecaster):
             One row an observation; see ``docs/the-frame.md``.
         y : None
             Not used; the targets are columns of ``df``.
+        static : DataFrame, optional
+            Static covariates, where ``df`` does not have them: one row for each series.
 
         Returns
         -------
@@ -230,40 +248,60 @@ class LatentODEForecaster(Forecaster):
         ValueError
             If a parameter cannot be used.
         """
-        _check_numbers(self)
-        _check_choices(self)
-        seed = _draw_seed(self.random_state)
+        return self._fit(df, static)
+
+    def _fit(self, df: object, static: object = None, epochs: int | None = None) -> Self:
+        check_numbers(self)
+        check_choices(self)
+        began = time.perf_counter()
+        seed = self._seed()
         with own_torch_state(seed):
-            data = self._data(df, seed)
-            module = self._build(data.n_features)
-            history = self._train(module, data)
+            data = self._data(df, seed, static=static)
+            module = self.build_module(data.schema)
+            if self.warm_start and hasattr(self, "module_"):
+                self._start_where_it_was(module, data.panel)
+            history = self._train(module, data, epochs or self.max_epochs)
         self.module_ = module
-        self.schema_ = data.schema
         self.scaler_ = data.scaler
         self.context_ = data.panel
         self.history_ = history
         self.calibration_ = None
-        self.feature_names_in_ = np.array(columns_of(data.schema), dtype=object)
-        self.n_features_in_ = len(self.feature_names_in_)
+        self.fitted_with_ = self.get_params(deep=False)
+        self.fit_seconds_ = time.perf_counter() - began
+        self.see_columns(data.schema)
         return self
 
-    def _data(self, df: object, seed: int) -> SeriesDataModule:
+    def _seed(self) -> int:
+        return _draw_seed(self.random_state)
+
+    def _data(
+        self, source: object, seed: int, *, static: object = None, scaler: Scaler | None = None
+    ) -> SeriesDataModule:
         return SeriesDataModule(
-            df,
+            source,
             id_col=self.id_col,
             time_col=self.time_col,
             target_cols=self.target_cols,
+            past_cols=self.past_cols,
+            known_cols=self.known_cols,
+            static_cols=self.static_cols,
+            static=static,
+            known_interpolation=self.known_interpolation,
+            on_duplicates=self.on_duplicates,
             regime=self.objective,
             batch_size=int(self.batch_size),
             # The end of a series is not told like what lies between two rows.
             val_fraction=0.0 if self.objective == "interpolation" else self.val_fraction,
             max_rows=int(self.max_rows),
+            scaler=scaler,
             random_state=seed,
         )
 
-    def _train(self, module: LatentODE, data: SeriesDataModule) -> pd.DataFrame:
+    def _train(
+        self, module: LatentModel, data: SeriesDataModule, max_epochs: int | None
+    ) -> pd.DataFrame:
         """Stop early on the held-out rows, then go on a little with all of them."""
-        max_epochs = self.max_epochs or _n_epochs(len(data.train_dataloader()))
+        max_epochs = max_epochs or _n_epochs(len(data.train_dataloader()))
         history = self._train_stage(module, data, max_epochs=max_epochs, stage="fit")
         if not (self.refit and data.n_held_out):
             return history
@@ -272,8 +310,18 @@ class LatentODEForecaster(Forecaster):
         refit = self._train_stage(module, whole, max_epochs=n_epochs, stage="refit")
         return pd.concat([history, refit], ignore_index=True)
 
+    def _train_further(
+        self, module: LatentModel, data: SeriesDataModule, epochs: int | None
+    ) -> pd.DataFrame:
+        """Train on all rows, as in the refit."""
+        check_numbers(self)
+        n_epochs = self.max_epochs or _n_epochs(len(data.train_dataloader()))
+        epochs = epochs or math.ceil(_REFIT_SHARE * n_epochs)
+        module.learning_rate = self.learning_rate / 2
+        return self._train_stage(module, data, max_epochs=epochs, stage="further")
+
     def _train_stage(
-        self, module: LatentODE, data: SeriesDataModule, *, max_epochs: int, stage: str
+        self, module: LatentModel, data: SeriesDataModule, *, max_epochs: int, stage: str
     ) -> pd.DataFrame:
         history = train(
             module,
@@ -283,34 +331,13 @@ class LatentODEForecaster(Forecaster):
             accelerator=self.accelerator,
             label=stage if self.verbose else None,
             averaging=_AVERAGING,
+            logger=self.logger,
         )
         return pd.DataFrame(history).assign(stage=stage)
 
-    def _build(self, n_features: int) -> LatentODE:
-        design = DESIGNS[self.objective]
-        kl_weight = design.kl_weight if self.kl_weight is None else self.kl_weight
-        return LatentODE(
-            Encoder(
-                n_features,
-                self.latent_size,
-                self.hidden_size,
-                reader=design.reader,
-                n_hidden=1,
-                dropout=self.dropout,
-                anchor=design.anchor,
-            ),
-            # Bounded: a solution grows no faster than time, however far a forecast reaches.
-            MLP([self.latent_size, self.hidden_size, self.latent_size], activation="tanh"),
-            Decoder(self.latent_size, n_features, likelihood=self.likelihood, rule=design.rule),
-            objective=ELBO(kl_weight),
-            context_weight=design.context_weight,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            method=self.method,
-            rtol=self.rtol,
-            atol=self.atol,
-            adjoint=self.adjoint,
-        ).float()  # whatever torch's default is
+    def build_module(self, schema: Schema) -> LatentODE:
+        """Build an untrained module for the columns of a schema."""
+        return build_latent_ode(self, schema)
 
     def _tell(
         self,
@@ -321,6 +348,7 @@ class LatentODEForecaster(Forecaster):
         with_spread: bool = True,
     ) -> Told:
         """Give the forecasts of P pairs, in the units of the frame."""
+        n_past = len(self.schema_.past_cols)
         told = forecast(
             self.module_,
             scale_panel(question.known, self.scaler_),
@@ -328,10 +356,12 @@ class LatentODEForecaster(Forecaster):
             question.since / self.scaler_.time_unit,
             max_rows=int(self.max_rows),
             n_draws=_N_DRAWS if with_spread else 0,
-            levels=levels,
-            truth=None if truth is None else self.scaler_.scale(truth),
+            levels=None if levels is None else with_past(levels, n_past, 0.5),
+            truth=None if truth is None else self.scaler_.scale(with_past(truth, n_past, np.nan)),
         )
-        return unscaled(told, self.scaler_)
+        told = unscaled(told, self.scaler_)
+        n_targets = len(self.schema_.target_cols)
+        return Told(*(part[:, :n_targets] for part in told))
 
     def sample(
         self,
@@ -342,6 +372,7 @@ class LatentODEForecaster(Forecaster):
         step: object = None,
         context: object = None,
         cutoff: object = None,
+        static: object = None,
         random_state: int | None = None,
     ) -> pd.DataFrame:
         """Draw values from the forecast, joint in time.
@@ -361,6 +392,8 @@ class LatentODEForecaster(Forecaster):
         context : DataFrame, optional
             As in `predict`.
         cutoff : time, optional
+            As in `predict`.
+        static : DataFrame, optional
             As in `predict`.
         random_state : int, optional
             Seed of the draws; by default others each time.
@@ -386,7 +419,7 @@ class LatentODEForecaster(Forecaster):
         [624, 624, 624]
         """
         check_whole("n", n)
-        question = self._question(at, horizon, step, context, cutoff)
+        question = self._question(at, horizon, step, context, cutoff, static)
         seed = _draw_seed(random_state)
         drawn = sample(
             self.module_,
@@ -397,7 +430,9 @@ class LatentODEForecaster(Forecaster):
             generators=[own_generator(seed, key) for key in question.query.ids],
             n_draws=n,
         )
-        return draws_table(question.query, self.scaler_.unscale(drawn), self.schema_)
+        values = self.scaler_.unscale(drawn)[..., : len(self.schema_.target_cols)]
+        table = draws_table(question.query, values, self.schema_)
+        return as_native(table, question.query.backend)
 
     def latent(
         self,
@@ -407,6 +442,7 @@ class LatentODEForecaster(Forecaster):
         step: object = None,
         context: object = None,
         cutoff: object = None,
+        static: object = None,
     ) -> pd.DataFrame:
         """Give the latent state on its expected path.
 
@@ -420,6 +456,8 @@ class LatentODEForecaster(Forecaster):
             As in `predict`.
         cutoff : time, optional
             As in `predict`.
+        static : DataFrame, optional
+            As in `predict`.
 
         Returns
         -------
@@ -431,7 +469,7 @@ class LatentODEForecaster(Forecaster):
         FrameError
             As in `predict`.
         """
-        question = self._question(at, horizon, step, context, cutoff)
+        question = self._question(at, horizon, step, context, cutoff, static)
         zs = latent_path(
             self.module_,
             scale_panel(question.known, self.scaler_),
@@ -439,7 +477,19 @@ class LatentODEForecaster(Forecaster):
             question.since / self.scaler_.time_unit,
             max_rows=int(self.max_rows),
         )
-        return beside(question.query.frame, zs, [f"z{i}" for i in range(zs.shape[1])])
+        table = beside(question.query.frame, zs, [f"z{i}" for i in range(zs.shape[1])])
+        return as_native(table, question.query.backend)
+
+
+def with_past(values: np.ndarray, n_past: int, fill: float) -> np.ndarray:
+    """Add past covariates to what is of P pairs and D targets, (P, D) or (P, D, K).
+
+    Levels (K,) are those of every variable, and stay.
+    """
+    if values.ndim == 1 or n_past == 0:
+        return values
+    width = [(0, 0), (0, n_past), *[(0, 0)] * (values.ndim - 2)]
+    return np.pad(values, width, constant_values=fill)
 
 
 def own_generator(seed: int, key: Hashable) -> np.random.Generator:
@@ -457,33 +507,3 @@ def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
 
 def _n_epochs(n_batches: int) -> int:
     return min(max(math.ceil(_N_STEPS / n_batches), _FEWEST_EPOCHS), _MOST_EPOCHS)
-
-
-def _check_numbers(forecaster: LatentODEForecaster) -> None:
-    """Refuse what would fail late, or not at all; the rest is checked where it is used."""
-    for name in ("latent_size", "hidden_size", "patience", "batch_size", "max_rows"):
-        check_whole(name, getattr(forecaster, name))
-    if forecaster.max_epochs is not None:
-        check_whole("max_epochs", forecaster.max_epochs)
-    for name in ("learning_rate", "rtol", "atol"):
-        check_positive(name, getattr(forecaster, name))
-    check_not_negative("weight_decay", forecaster.weight_decay)
-    if forecaster.kl_weight is not None:
-        check_not_negative("kl_weight", forecaster.kl_weight)
-    check_part("dropout", forecaster.dropout)
-
-
-def _check_choices(forecaster: LatentODEForecaster) -> None:
-    if not isinstance(forecaster.refit, bool | np.bool_):
-        raise TypeError(f"refit={forecaster.refit} must be True or False.")
-    check_choice("objective", forecaster.objective, DESIGNS)
-    check_choice("likelihood", forecaster.likelihood, LIKELIHOODS)
-    methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
-    if forecaster.method not in methods:
-        raise ValueError(
-            f"method={forecaster.method} is not one that chooses its own steps: choose one of "
-            f"{', '.join(methods)}."
-        )
-    if forecaster.adjoint == "none":
-        raise ValueError("adjoint=none gives no gradient to train with: choose adjoint=auto.")
-    check_choice("adjoint", forecaster.adjoint, ADJOINTS)

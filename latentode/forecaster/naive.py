@@ -8,15 +8,17 @@ from typing import Self
 import numpy as np
 
 from latentode.data import (
+    OnDuplicates,
     Panel,
     Scaler,
     check_time_span,
+    columns_of,
     drop_empty_rows,
     infer_schema,
     to_panel,
 )
 from latentode.forecaster import rules
-from latentode.forecaster.base import Forecaster, columns_of
+from latentode.forecaster.base import Forecaster
 from latentode.forecaster.calibration import ndtr, ndtri
 from latentode.forecaster.decay import choose_decay
 from latentode.forecaster.question import Question
@@ -34,12 +36,14 @@ class NaiveForecaster(Forecaster):
 
     Parameters
     ----------
-    id_col : Hashable, optional
-        Column of the series; see `LatentODEForecaster`.
+    id_col : Hashable or list, optional
+        Column of the series, or several; see `LatentODEForecaster`.
     time_col : Hashable, optional
         Column of the time.
     target_cols : Hashable or list, optional
         Columns to forecast.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time.
 
     Attributes
     ----------
@@ -55,13 +59,15 @@ class NaiveForecaster(Forecaster):
     def __init__(
         self,
         *,
-        id_col: Hashable | None = None,
+        id_col: Hashable | Sequence[Hashable] | None = None,
         time_col: Hashable | None = None,
         target_cols: Hashable | Sequence[Hashable] | None = None,
+        on_duplicates: OnDuplicates = "raise",
     ) -> None:
         self.id_col = id_col
         self.time_col = time_col
         self.target_cols = target_cols
+        self.on_duplicates = on_duplicates
 
     def fit(self, df: object, y: None = None) -> Self:
         """Learn from every series of a frame.
@@ -86,7 +92,7 @@ class NaiveForecaster(Forecaster):
         schema = infer_schema(
             df, id_col=self.id_col, time_col=self.time_col, target_cols=self.target_cols
         )
-        panel = to_panel(df, schema)
+        panel = to_panel(df, schema, on_duplicates=self.on_duplicates)
         check_time_span(panel)
         return self._fit_panel(panel)
 
@@ -96,6 +102,7 @@ class NaiveForecaster(Forecaster):
 
     def _fit_panel(self, panel: Panel) -> Self:
         """Learn from every series of a panel."""
+        panel = targets_alone(panel)
         observed = drop_empty_rows(panel)
         trials = trials_of(observed)
         self.schema_ = panel.schema
@@ -118,7 +125,7 @@ class NaiveForecaster(Forecaster):
     ) -> Told:
         """Give the forecasts of P pairs, in the units of the frame."""
         query, scaler = question.query, self.scaler_
-        told = self.rule_(question.known, query.series, query.times)
+        told = self.rule_(targets_alone(question.known), query.series, query.times)
         is_known = np.isfinite(told)
         mean = np.where(is_known & (scaler.std > 0), told, scaler.mean)
         std = scaler.std * np.where(is_known, self.spread_(question.since), 1.0)
@@ -132,12 +139,14 @@ class LastValue(NaiveForecaster):
 
     Parameters
     ----------
-    id_col : Hashable, optional
-        Column of the series; see `LatentODEForecaster`.
+    id_col : Hashable or list, optional
+        Column of the series, or several; see `LatentODEForecaster`.
     time_col : Hashable, optional
         Column of the time.
     target_cols : Hashable or list, optional
         Columns to forecast.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time.
 
     Examples
     --------
@@ -156,12 +165,14 @@ class SeriesMean(NaiveForecaster):
 
     Parameters
     ----------
-    id_col : Hashable, optional
-        Column of the series; see `LatentODEForecaster`.
+    id_col : Hashable or list, optional
+        Column of the series, or several; see `LatentODEForecaster`.
     time_col : Hashable, optional
         Column of the time.
     target_cols : Hashable or list, optional
         Columns to forecast.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time.
 
     Examples
     --------
@@ -184,12 +195,14 @@ class DecayedMean(NaiveForecaster):
 
     Parameters
     ----------
-    id_col : Hashable, optional
-        Column of the series; see `LatentODEForecaster`.
+    id_col : Hashable or list, optional
+        Column of the series, or several; see `LatentODEForecaster`.
     time_col : Hashable, optional
         Column of the time.
     target_cols : Hashable or list, optional
         Columns to forecast.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time.
 
     Attributes
     ----------
@@ -216,12 +229,14 @@ class LinearInterpolation(NaiveForecaster):
 
     Parameters
     ----------
-    id_col : Hashable, optional
-        Column of the series; see `LatentODEForecaster`.
+    id_col : Hashable or list, optional
+        Column of the series, or several; see `LatentODEForecaster`.
     time_col : Hashable, optional
         Column of the time.
     target_cols : Hashable or list, optional
         Columns to forecast.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time.
 
     Examples
     --------
@@ -240,12 +255,14 @@ class TrainingMean(NaiveForecaster):
 
     Parameters
     ----------
-    id_col : Hashable, optional
-        Column of the series; see `LatentODEForecaster`.
+    id_col : Hashable or list, optional
+        Column of the series, or several; see `LatentODEForecaster`.
     time_col : Hashable, optional
         Column of the time.
     target_cols : Hashable or list, optional
         Columns to forecast.
+    on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
+        What becomes of rows of one series at the same time.
 
     Examples
     --------
@@ -260,6 +277,13 @@ class TrainingMean(NaiveForecaster):
 
 
 NAIVE = (LastValue, SeriesMean, DecayedMean, LinearInterpolation, TrainingMean)
+
+
+def targets_alone(panel: Panel) -> Panel:
+    """Leave out all covariates, which no rule reads."""
+    schema = panel.schema._replace(past_cols=(), known_cols=(), static_cols=(), static_levels=())
+    values = panel.values[:, : len(schema.target_cols)]
+    return panel._replace(values=values, schema=schema, known=None, static=None)
 
 
 def _normal(

@@ -10,6 +10,7 @@ from latentode.data import (
     difference,
     drop_empty_rows,
     keep_where,
+    known_of_query,
     query_at,
     query_horizon,
     read_time,
@@ -71,7 +72,8 @@ def ask(panel: Panel, at: object, horizon: object, step: object, cutoff: object)
         query = query_horizon(horizon, step, by_id, panel.schema)
     place = {key: i for i, key in enumerate(panel.ids)}
     asked = np.array([place[key] for key in query.ids])
-    return Question(query, select_series(observed, query.ids), starts[asked])
+    known = known_of_query(at, query, select_series(observed, query.ids))
+    return Question(query, known, starts[asked])
 
 
 def last_times(panel: Panel, observed: Panel, limit: float | None = None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Models as Lightning modules, and the data modules that feed them."""
 
-from latentode.models.datamodule import SeriesDataModule
+from latentode.models.datamodule import SeriesDataModule, feature_weights
 from latentode.models.latent_model import LatentModel
 from latentode.models.latent_ode import LatentODE
 from latentode.models.objectives import ELBO, IWAE, Direct, Objective
@@ -31,6 +31,7 @@ __all__ = [
     "SeriesDataModule",
     "ShiftConsistency",
     "Told",
+    "feature_weights",
     "fit_corrections",
     "forecast",
     "latent_path",

@@ -19,6 +19,7 @@ from latentode.data import (
     Regime,
     RowRange,
     Scaler,
+    Schema,
     Stretch,
     ask_some,
     check_time_span,
@@ -133,8 +134,9 @@ class SeriesDataModule(lightning.LightningDataModule):
 
     Parameters
     ----------
-    df : DataFrame
-        One row an observation, NaN where a variable was not measured then.
+    df : DataFrame or Panel
+        One row an observation, NaN where a variable was not measured then. A panel has been read
+        before, and its columns are known.
     id_col : Hashable or list, optional
         Column of the series, or columns that tell them apart together; by default recognised by
         name.
@@ -168,6 +170,8 @@ class SeriesDataModule(lightning.LightningDataModule):
         all. Rows that lie close together say about the same of an error: fewer of them cost less.
     on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
         What becomes of rows of one series at the same time; see `to_panel`.
+    scaler : Scaler, optional
+        Scales of values and times, such as those of an earlier training; by default learned.
     random_state : int, default=0
         Seed of the order of series and of the cuts.
 
@@ -178,7 +182,7 @@ class SeriesDataModule(lightning.LightningDataModule):
     panel : Panel
         The series as they came, sorted.
     scaler : Scaler
-        Scales of values and times, learned from the rows that are trained on.
+        Scales of values and times: those given, or learned from the rows that are trained on.
     scaled : ScaledPanel
         The series in the model's units.
 
@@ -218,6 +222,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         max_rows: int = 512,
         max_asked: int | None = None,
         on_duplicates: OnDuplicates = "raise",
+        scaler: Scaler | None = None,
         random_state: int = 0,
     ) -> None:
         super().__init__()
@@ -230,24 +235,27 @@ class SeriesDataModule(lightning.LightningDataModule):
         self.max_rows = max_rows
         self.max_asked = max_asked
         self.random_state = random_state
-        self.schema = infer_schema(
-            df,
-            id_col=id_col,
-            time_col=time_col,
-            target_cols=target_cols,
-            past_cols=past_cols,
-            known_cols=known_cols,
-            static_cols=static_cols,
-            static=static,
-            known_interpolation=known_interpolation,
-        )
         self._static = static
         self.on_duplicates: OnDuplicates = on_duplicates
-        self.panel = to_panel(df, self.schema, on_duplicates=on_duplicates, static=static)
+        if isinstance(df, Panel):
+            self.schema, self.panel = df.schema, df
+        else:
+            self.schema = infer_schema(
+                df,
+                id_col=id_col,
+                time_col=time_col,
+                target_cols=target_cols,
+                past_cols=past_cols,
+                known_cols=known_cols,
+                static_cols=static_cols,
+                static=static,
+                known_interpolation=known_interpolation,
+            )
+            self.panel = to_panel(df, self.schema, on_duplicates=on_duplicates, static=static)
         check_time_span(self.panel)
         observed = drop_empty_rows(self.panel)
         n_kept = time_holdout(observed, 0.0 if val is not None else val_fraction)
-        self.scaler = Scaler.fit(first_rows(observed, n_kept), observed)
+        self.scaler = scaler or Scaler.fit(first_rows(observed, n_kept), observed)
         self.scaled = scale_panel(observed, self.scaler)
         self._end = self.scaled.offsets[:-1] + torch.tensor(n_kept)
         self._cut = self.scaled.offsets[:-1] + _rows_before_cut(observed, self.regime)
@@ -272,8 +280,7 @@ class SeriesDataModule(lightning.LightningDataModule):
     @property
     def variable_weights(self) -> Tensor:
         """Weights (D,) of the variables in the loss of a model: 1, and 0 of a past covariate."""
-        n_targets, n_past = len(self.schema.target_cols), len(self.schema.past_cols)
-        return torch.cat([torch.ones(n_targets), torch.zeros(n_past)])
+        return feature_weights(self.schema)
 
     @property
     def n_held_out(self) -> int:
@@ -367,6 +374,11 @@ class SeriesDataModule(lightning.LightningDataModule):
         )
         context = RowRange(torch.maximum(first, cut - self.max_rows), cut)
         return Parts(context, RowRange(cut, torch.minimum(end, cut + self.max_rows)))
+
+
+def feature_weights(schema: Schema) -> Tensor:
+    """Give the weights (D,) of what a model tells: 1 of a target, and 0 of a past covariate."""
+    return torch.cat([torch.ones(len(schema.target_cols)), torch.zeros(len(schema.past_cols))])
 
 
 def _regime(regime: str | Regime) -> Regime:

@@ -12,6 +12,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -130,6 +131,7 @@ def train(
     accelerator: str,
     label: str | None,
     averaging: float = 0.0,
+    logger: object = None,
 ) -> list[dict[str, float]]:
     """Train a module in place, and leave it with the weights of its best epoch.
 
@@ -149,6 +151,8 @@ def train(
         Label of the progress bar; None for none.
     averaging : float, default=0.0
         Decay of the moving average of the weights, which is validated and kept; 0 for none.
+    logger : lightning.pytorch.loggers.Logger, optional
+        Where to log the losses of each epoch; by default nothing is written.
 
     Returns
     -------
@@ -156,6 +160,11 @@ def train(
         The losses of each epoch.
     """
     check_part("averaging", averaging)
+    if logger is not None and not isinstance(logger, Logger):
+        raise TypeError(
+            f"logger must be one of Lightning's, or None, not {type(logger).__name__}.\n"
+            "Fix: logger = lightning.pytorch.loggers.CSVLogger('logs')"
+        )
     best = KeepBest(patience)
     callbacks: list[Callback] = [best]  # before the average, which it copies
     if averaging:
@@ -169,7 +178,8 @@ def train(
             devices=1,
             gradient_clip_val=1.0,
             num_sanity_val_steps=0,
-            logger=False,
+            logger=logger or False,
+            log_every_n_steps=1,  # losses are logged once an epoch, at its last step
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -1,0 +1,115 @@
+"""The network of a forecaster: what its parameters and the columns of a frame make of it."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from latentode.data import Schema, n_static
+from latentode.models import ELBO, LatentODE, feature_weights
+from latentode.nn import LIKELIHOODS, Decoder, DrivenField, Encoder
+from latentode.solvers import ADJOINTS, METHODS, MLP
+from latentode.solvers.checks import (
+    check_choice,
+    check_not_negative,
+    check_part,
+    check_positive,
+    check_whole,
+)
+
+if TYPE_CHECKING:
+    from latentode.forecaster.latent_ode import LatentODEForecaster
+
+
+class Design(NamedTuple):
+    """What an objective asks of the parts of a model; see `LatentODE`."""
+
+    reader: str
+    anchor: str
+    rule: str | None
+    context_weight: float
+    kl_weight: float
+
+
+DESIGNS = {
+    "forecast": Design("gru", "end", "fading", 0.1, 0.01),
+    "interpolation": Design("gru-both", "rows", "interpolating", 1.0, 0.01),
+    "elbo": Design("gru-backward", "start", None, 1.0, 1.0),
+}
+
+
+def build_latent_ode(forecaster: "LatentODEForecaster", schema: Schema) -> LatentODE:
+    """Build the untrained module of a forecaster for the columns of a schema."""
+    design = DESIGNS[forecaster.objective]
+    kl_weight = design.kl_weight if forecaster.kl_weight is None else forecaster.kl_weight
+    n_features = len(schema.feature_cols)
+    n_controls, n_numbers = len(schema.known_cols), n_static(schema)
+    # Bounded: a solution grows no faster than time, however far a forecast reaches.
+    field: nn.Module = MLP(
+        [forecaster.latent_size, forecaster.hidden_size, forecaster.latent_size], activation="tanh"
+    )
+    if n_controls or n_numbers:
+        field = DrivenField(
+            field, forecaster.latent_size, n_controls=n_controls, n_static=n_numbers
+        )
+    return LatentODE(
+        Encoder(
+            n_features,
+            forecaster.latent_size,
+            forecaster.hidden_size,
+            reader=design.reader,
+            n_hidden=1,
+            dropout=forecaster.dropout,
+            anchor=design.anchor,
+            n_controls=n_controls,
+            n_static=n_numbers,
+        ),
+        field,
+        Decoder(
+            forecaster.latent_size,
+            n_features,
+            likelihood=forecaster.likelihood,
+            rule=design.rule,
+            n_controls=n_controls,
+            n_static=n_numbers,
+        ),
+        objective=ELBO(kl_weight),
+        variable_weights=feature_weights(schema),
+        context_weight=design.context_weight,
+        learning_rate=forecaster.learning_rate,
+        weight_decay=forecaster.weight_decay,
+        method=forecaster.method,
+        rtol=forecaster.rtol,
+        atol=forecaster.atol,
+        adjoint=forecaster.adjoint,
+    ).float()  # whatever torch's default is
+
+
+def check_numbers(forecaster: "LatentODEForecaster") -> None:
+    """Refuse what would fail late, or not at all; the rest is checked where it is used."""
+    for name in ("latent_size", "hidden_size", "patience", "batch_size", "max_rows"):
+        check_whole(name, getattr(forecaster, name))
+    if forecaster.max_epochs is not None:
+        check_whole("max_epochs", forecaster.max_epochs)
+    for name in ("learning_rate", "rtol", "atol"):
+        check_positive(name, getattr(forecaster, name))
+    check_not_negative("weight_decay", forecaster.weight_decay)
+    if forecaster.kl_weight is not None:
+        check_not_negative("kl_weight", forecaster.kl_weight)
+    check_part("dropout", forecaster.dropout)
+
+
+def check_choices(forecaster: "LatentODEForecaster") -> None:
+    if not isinstance(forecaster.refit, bool | np.bool_):
+        raise TypeError(f"refit={forecaster.refit} must be True or False.")
+    check_choice("objective", forecaster.objective, DESIGNS)
+    check_choice("likelihood", forecaster.likelihood, LIKELIHOODS)
+    methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
+    if forecaster.method not in methods:
+        raise ValueError(
+            f"method={forecaster.method} is not one that chooses its own steps: choose one of "
+            f"{', '.join(methods)}."
+        )
+    if forecaster.adjoint == "none":
+        raise ValueError("adjoint=none gives no gradient to train with: choose adjoint=auto.")
+    check_choice("adjoint", forecaster.adjoint, ADJOINTS)

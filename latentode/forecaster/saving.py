@@ -1,0 +1,175 @@
+"""What of a fitted forecaster goes into its file, and how it is made again from there."""
+
+import platform
+from collections.abc import Hashable, Iterable, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from latentode.data import Panel, Schema, columns_of, n_static
+from latentode.data.errors import as_code, plainly
+from latentode.forecaster.model_file import Content, ModelFileError
+from latentode.forecaster.records import put_together, take_apart
+from latentode.forecaster.tagged import from_json, to_json
+from latentode.models import LatentModel, own_torch_state
+
+if TYPE_CHECKING:
+    from latentode.forecaster.trained import TrainedForecaster
+
+F = TypeVar("F", bound="TrainedForecaster")
+
+# Learned attributes other than the weights, in the order of the file.
+_LEARNED = ("context_", "scaler_", "calibration_", "fit_seconds_")
+# Live objects, which are None in the file.
+_NOT_KEPT = ("logger",)
+_WEIGHTS = "module/"
+_AGAIN = "fit the model anew with this version and save it: model.fit(df).save(path)"
+
+
+def pack(model: "TrainedForecaster") -> Content:
+    """Give what a model file is to hold of a fitted forecaster.
+
+    Raises
+    ------
+    TypeError
+        If an id, the name of a column or a parameter is of a type that a file has no form for.
+    """
+    _check_labels(model.context_)
+    tensors = {_WEIGHTS + k: v.cpu() for k, v in model.module_.state_dict().items()}
+    learned = {name: take_apart(getattr(model, name), name, tensors) for name in _LEARNED}
+    header = {
+        "class": type(model).__name__,
+        "versions": _versions(),
+        "parameters": _parameters(model.get_params(deep=False)),
+        "fitted_with": _parameters(model.fitted_with_),
+        "history": to_json(model.history_.to_dict("list")),
+        **learned,
+    }
+    return Content(header, tensors)
+
+
+def unpack(cls: type[F], content: Content, name: str) -> F:
+    """Make a forecaster out of what its file holds.
+
+    Raises
+    ------
+    ModelFileError
+        If the file holds a forecaster of another class, has parameters that are not known here,
+        or weights and rows that do not fit together.
+    """
+    header, tensors = content
+    if header["class"] != cls.__name__:
+        raise ModelFileError(
+            f"{name} holds a {header['class']}, not a {cls.__name__}.",
+            f"model = latentode.{header['class']}.load({as_code(name)})",
+        )
+    model = _with_parameters(cls, header, "parameters", name)
+    for attribute in _LEARNED:
+        setattr(model, attribute, put_together(header[attribute], tensors))
+    model.history_ = pd.DataFrame(from_json(header["history"]))
+    model.fitted_with_ = {k: from_json(v) for k, v in header["fitted_with"].items()}
+    _check_panel(model.context_, name)
+    model.see_columns(model.context_.schema)
+    builder = _with_parameters(cls, header, "fitted_with", name)
+    weights = {k.removeprefix(_WEIGHTS): v for k, v in tensors.items() if k.startswith(_WEIGHTS)}
+    model.module_ = _built(builder, model.schema_, weights, name)
+    return model
+
+
+def differing(module: LatentModel, weights: Mapping[str, Tensor]) -> str | None:
+    """Say which weight of a module is not, or is of another shape, among others; None if none."""
+    own = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
+    others = {name: tuple(weight.shape) for name, weight in weights.items()}
+    for name in [*own, *others]:
+        if own.get(name) != others.get(name):
+            return f"{name} is of shape {own.get(name)} in one, {others.get(name)} in the other"
+    return None
+
+
+def _built(
+    builder: "TrainedForecaster", schema: Schema, weights: dict[str, Tensor], name: str
+) -> LatentModel:
+    """Build the module, once it is known that it takes no more room than the file has for it."""
+    with own_torch_state(0):
+        with torch.device("meta"):
+            differs = differing(builder.build_module(schema), weights)
+        if differs is not None:
+            raise ModelFileError(f"{name} has weights of another model: {differs}.", _AGAIN)
+        module = builder.build_module(schema)
+    module.load_state_dict(weights)
+    return module.eval()
+
+
+def _with_parameters(cls: type[F], header: dict[str, Any], key: str, name: str) -> F:
+    """Make an estimator with the parameters that the file names."""
+    parameters = {k: from_json(v) for k, v in header[key].items()}
+    unknown = set(parameters) - set(cls().get_params(deep=False))
+    if unknown:
+        raise ModelFileError(
+            f"{name}, of latentode {header['latentode']}, has parameters that this version does "
+            f"not know: {', '.join(sorted(unknown))}.",
+            "python -m pip install --upgrade latentode",
+        )
+    return cls(**parameters)
+
+
+def _parameters(parameters: Mapping[str, object]) -> dict[str, Any]:
+    kept = {name: None if name in _NOT_KEPT else value for name, value in parameters.items()}
+    return {name: _parameter(name, value) for name, value in kept.items()}
+
+
+def _parameter(name: str, value: object) -> Any:  # noqa: ANN401  whatever JSON holds
+    try:
+        return to_json(value)
+    except TypeError as error:
+        raise TypeError(
+            f"parameter {name} cannot be saved: {error}, which a model file has no form for.\n"
+            f"Fix: model.set_params({name}=...)  # numbers, text, dates, or tuples of such"
+        ) from None
+
+
+def _check_labels(panel: Panel) -> None:
+    schema = panel.schema
+    column = as_code(next(iter(schema.id_cols), None))
+    _check("series", panel.ids, f"df[{column}] = df[{column}].map(str)")
+    _check("column", columns_of(schema), "df.columns = df.columns.map(str)")
+
+
+def _check(what: str, labels: Iterable[Hashable], fix: str) -> None:
+    """Refuse a label that cannot be written, or would not be the same when read."""
+    for label in labels:
+        try:
+            to_json(label)
+        except TypeError as error:
+            raise TypeError(
+                f"{what} {plainly(label)} cannot be saved: {error}, which a model file has no "
+                f"form for.\nFix: {fix}  # and fit again"
+            ) from None
+
+
+def _check_panel(panel: Panel, name: str) -> None:
+    """Refuse rows that do not fit together, which no file of ours has."""
+    offsets, n_rows, n_series = panel.offsets, len(panel.times), len(panel.ids)
+    schema, known, static = panel.schema, panel.known, panel.static
+    fits = (
+        len(offsets) == n_series + 1
+        and offsets[0] == 0
+        and offsets[-1] == n_rows
+        and bool((np.diff(offsets) >= 0).all())
+        and panel.values.shape == (n_rows, len(schema.feature_cols))
+        and (known is None) == (not schema.known_cols)
+        and (known is None or len(known.offsets) == n_series + 1)
+        and (static is None) == (not schema.static_cols)
+        and (static is None or static.shape == (n_series, n_static(schema)))
+    )
+    if not fits:
+        raise ModelFileError(f"{name} has rows and series that do not fit together.", _AGAIN)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "lightning", "numpy", "pandas", "safetensors", "scikit-learn")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

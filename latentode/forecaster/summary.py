@@ -1,0 +1,136 @@
+"""What a fitted forecaster uses and has learned, in some twenty lines."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentode.data import Panel, Schema, difference, drop_empty_rows, times_as_column
+from latentode.data.errors import count, listed, plainly
+
+if TYPE_CHECKING:
+    from latentode.forecaster.trained import TrainedForecaster
+
+# Targets that are named, and the width of the words on the left.
+_MOST_TARGETS, _WIDTH = 10, 14
+# Parameters that say what the network and its training are.
+_SHOWN = ("latent_size", "hidden_size", "objective", "method", "rtol", "random_state")
+
+
+def summarize(model: "TrainedForecaster") -> str:
+    """Tell what is in use: columns, series, times, values, network and training.
+
+    Parameters
+    ----------
+    model : TrainedForecaster
+        A fitted forecaster.
+
+    Returns
+    -------
+    str
+        At most 25 lines.
+    """
+    panel, schema = model.context_, model.schema_
+    lines = [
+        type(model).__name__,
+        *_lines(_columns(schema)),
+        *_lines(_rows(panel)),
+        *_lines(_times(panel, model.scaler_.time_unit)),
+        *_lines(_targets(model)),
+        *_lines(_training(model)),
+    ]
+    return "\n".join(lines)
+
+
+def _lines(pairs: Iterator[tuple[str, str]]) -> list[str]:
+    return [f"  {word:{_WIDTH}s} {text}" for word, text in pairs]
+
+
+def _columns(schema: Schema) -> Iterator[tuple[str, str]]:
+    yield "series by", _given("id_col", schema.id_cols, schema) or "none: one series"
+    kind = "numbers" if schema.time_unit is None else f"{schema.time_kind}s in {schema.time_unit}"
+    zone = "" if schema.time_zone is None else f", {schema.time_zone}"
+    yield "times by", f"{_given('time_col', (schema.time_col,), schema)}, {kind}{zone}"
+    covariates = {
+        "past": schema.past_cols,
+        "known ahead": schema.known_cols,
+        "static": schema.static_cols,
+    }
+    for role, columns in covariates.items():
+        if columns:
+            yield role, listed(columns)
+
+
+def _given(role: str, columns: Sequence[Hashable], schema: Schema) -> str:
+    """Name the columns of a role, and say whether they were given; nothing if there are none."""
+    if not columns:
+        return ""
+    word = "column" if len(columns) == 1 else "columns"
+    return f"{word} {listed(columns)}, {_guessed(role, schema)}"
+
+
+def _guessed(role: str, schema: Schema) -> str:
+    return "inferred" if any(g.startswith(f"{role}=") for g in schema.guessed) else "as given"
+
+
+def _rows(panel: Panel) -> Iterator[tuple[str, str]]:
+    sizes = np.diff(drop_empty_rows(panel).offsets)
+    n_empty = len(panel.times) - int(sizes.sum())
+    yield "series", f"{len(panel.ids):,}, of {int(sizes.min())} to {int(sizes.max())} rows"
+    yield "rows", f"{len(panel.times):,}, sorted; {count(n_empty, 'row')} without a value not used"
+
+
+def _times(panel: Panel, unit: float) -> Iterator[tuple[str, str]]:
+    schema = panel.schema
+    ends = times_as_column(np.array([panel.times.min(), panel.times.max()]), schema)
+    yield "span", f"{plainly(ends.iloc[0])} to {plainly(ends.iloc[1])}"
+    series = np.repeat(np.arange(len(panel.ids)), np.diff(panel.offsets))
+    gaps = difference(panel.times[1:], panel.times[:-1])[series[1:] == series[:-1]]
+    if len(gaps):
+        low, middle, high = (_length(gap, schema) for gap in np.quantile(gaps, [0, 0.5, 1]))
+        yield "between rows", f"{middle} in the median, {low} to {high}"
+    yield "unit of time", f"{_length(unit, schema)}, the median span of a series"
+
+
+def _length(number: float, schema: Schema) -> str:
+    """Write a length of time in the unit of a schema."""
+    if schema.time_unit is None:
+        return f"{number:.6g}"
+    return plainly(times_as_column(np.array([round(number)]), _as_spans(schema)).iloc[0])
+
+
+def _as_spans(schema: Schema) -> Schema:
+    return schema._replace(time_kind="timedelta", time_zone=None)
+
+
+def _targets(model: "TrainedForecaster") -> Iterator[tuple[str, str]]:
+    panel, schema, scaler = model.context_, model.schema_, model.scaler_
+    names = schema.target_cols
+    n_constant = int((scaler.std[: len(names)] == 0).sum())
+    constant = f"; {n_constant} constant, forecast as that" if n_constant else ""
+    yield "targets", f"{len(names)}, {_guessed('target_cols', schema)}{constant}"
+    n_values = np.isfinite(panel.values[:, : len(names)]).sum(axis=0)
+    for d, name in enumerate(names[:_MOST_TARGETS]):
+        scale = f"mean {scaler.mean[d]:.4g}, std {scaler.std[d]:.4g}"
+        yield f"  {plainly(name)}"[:_WIDTH], f"{n_values[d]:,} values; {scale}"
+    if len(names) > _MOST_TARGETS:
+        rest = int(n_values[_MOST_TARGETS:].sum())
+        yield "  ...", f"{rest:,} values of {len(names) - _MOST_TARGETS} more"
+
+
+def _training(model: "TrainedForecaster") -> Iterator[tuple[str, str]]:
+    settings = ", ".join(f"{k}={model.fitted_with_[k]}" for k in _SHOWN if k in model.fitted_with_)
+    yield "network", f"{model.n_parameters_:,} parameters"
+    yield "settings", settings
+    stages = model.history_.stage.value_counts(sort=False)
+    epochs = ", ".join(f"{n} of {stage}" for stage, n in stages.items())
+    yield "training", f"{model.fit_seconds_:.1f} s, epochs: {epochs}"
+    losses = model.history_.get("val_loss")
+    if losses is not None and losses.notna().any():
+        best = int(losses.argmin())
+        yield (
+            "best val_loss",
+            f"{losses.iloc[best]:.4f} nats a value, after {count(best + 1, 'epoch')}",
+        )
+    leads = 0 if model.calibration_ is None else len(model.calibration_.leads)
+    yield "calibration", f"at {count(leads, 'lead time')}" if leads else "none"
