@@ -28,13 +28,15 @@ def plot_forecast(
     *,
     id_col: str | Sequence[str],
     time_col: str,
-    target: str,
+    target: str | Sequence[str],
     bands: Sequence[tuple[str, str, str]] = (),
     truth: pd.DataFrame | None = None,
     ids: Iterable[object] | None = None,
     axes: "Sequence[Axes] | None" = None,
 ) -> "Figure":
     """Draw one panel a series: what was observed, the forecast with its bands, and the truth.
+
+    With several targets, each has a row of panels.
 
     Nothing is shown and no state of matplotlib is changed: save the figure with
     ``figure.savefig("forecast.png")``, or end a notebook cell with it.
@@ -47,19 +49,23 @@ def plot_forecast(
         One row an instant that was asked, with the columns ``id_col``, ``time_col``, ``target``
         and those of ``bands``.
     id_col : str or sequence of str
-        Column of the series, or those that tell them apart together.
-    time_col, target : str
-        Columns of the time (numbers or datetimes) and of the value.
+        Column of the series, or those that tell them apart together; an empty list for one series.
+    time_col : str
+        Column of the time, numbers or datetimes.
+    target : str or sequence of str
+        Column of the value, or several.
     bands : sequence of (str, str, str), default ()
         Lower column, upper column and label of each interval of ``forecast``, in any order:
-        ``[("y_q0.05", "y_q0.95", "90 %"), ("y_q0.25", "y_q0.75", "50 %")]``.
+        ``[("y_q0.05", "y_q0.95", "90 %"), ("y_q0.25", "y_q0.75", "50 %")]``. The name of the
+        target may be left open: ``("{target}_q0.05", "{target}_q0.95", "90 %")``.
     truth : DataFrame, optional
         What was observed later, drawn hollow.
     ids : iterable, optional
         Series to draw, in this order, as tuples if there are several columns of series. By
         default the first six of ``forecast``.
     axes : sequence of Axes, optional
-        One for each series, to draw in. By default a new figure is made.
+        One for each series, or for each target and series, to draw in. By default a new figure is
+        made.
 
     Returns
     -------
@@ -88,32 +94,100 @@ def plot_forecast(
     1
     """
     id_cols = [id_col] if isinstance(id_col, str) else list(id_col)
-    keys = [*id_cols, time_col, target]
-    columns = [column for lower, upper, _ in bands for column in (lower, upper)]
-    _check_columns("history", history, keys)
-    _check_columns("forecast", forecast, [*keys, *columns])
+    targets = [target] if isinstance(target, str) else list(target)
+    columns = [*id_cols, time_col, *targets]
+    named = [_bands_of(one, bands) for one in targets]
+    _check_columns("history", history, columns)
+    limits = [column for own in named for lower, upper, _ in own for column in (lower, upper)]
+    _check_columns("forecast", forecast, [*columns, *limits])
     if truth is not None:
-        _check_columns("truth", truth, keys)
+        _check_columns("truth", truth, columns)
 
     known = list(dict.fromkeys(_ids(forecast, id_cols)))
     chosen = known[:_MAX_PANELS] if ids is None else list(ids)
     _check_ids(chosen, known, id_cols)
-    panels = _new_panels(len(chosen)) if axes is None else list(axes)
-    if len(panels) < len(chosen):
-        raise ValueError(f"axes must be one a series: there are {len(panels)} for {len(chosen)}.")
+    panels = _new_panels(len(chosen), len(targets)) if axes is None else list(axes)
+    if len(panels) < len(chosen) * len(targets):
+        each = "series" if len(targets) == 1 else "target and series"
+        raise ValueError(
+            f"axes must be one a {each}: there are {len(panels)} for {len(chosen) * len(targets)}."
+        )
 
-    for panel, key in zip(panels, chosen, strict=False):
-        _draw_history(panel, _values(history, key, id_cols, time_col, target))
+    pairs = [(one, own, key) for one, own in zip(targets, named, strict=True) for key in chosen]
+    for panel, (one, own, key) in zip(panels, pairs, strict=False):
+        _draw_history(panel, _values(history, key, id_cols, time_col, one))
         if truth is not None:
-            _draw_truth(panel, _values(truth, key, id_cols, time_col, target))
-        _draw_forecast(panel, _values(forecast, key, id_cols, time_col, target))
-        _draw_bands(panel, _series(forecast, key, id_cols, time_col), time_col, bands)
-        _finish(panel, _title(id_cols, key), time_col, target)
+            _draw_truth(panel, _values(truth, key, id_cols, time_col, one))
+        _draw_forecast(panel, _values(forecast, key, id_cols, time_col, one))
+        _draw_bands(panel, _series(forecast, key, id_cols, time_col), time_col, own)
+        _finish(panel, _title(id_cols, key), time_col, one)
     if axes is None:
         _put_legend_below(panels)
     else:
         panels[0].legend(frameon=False, fontsize="small")
     return _figure_of(panels[0])
+
+
+def plot_latent(
+    latent: pd.DataFrame,
+    *,
+    id_col: str | Sequence[str],
+    time_col: str,
+    ids: Iterable[object] | None = None,
+) -> "Figure":
+    """Draw the latent path of each series, a line for each latent variable.
+
+    Parameters
+    ----------
+    latent : DataFrame
+        What `LatentODEForecaster.latent` gives: ``id_col``, ``time_col``, ``z0`` and so on.
+    id_col : str or sequence of str
+        Column of the series, or several; an empty list for one series.
+    time_col : str
+        Column of the time.
+    ids : iterable, optional
+        Series to draw, in this order. By default the first six.
+
+    Returns
+    -------
+    Figure
+        A new figure.
+
+    Raises
+    ------
+    ImportError
+        Matplotlib is not installed.
+    ValueError
+        A column or a series is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> latent = pd.DataFrame({"id": 1, "t": [3.0, 4.0], "z0": [0.1, 0.3], "z1": [-0.2, 0.0]})
+    >>> len(plot_latent(latent, id_col="id", time_col="t").axes[0].lines)
+    2
+    """
+    id_cols = [id_col] if isinstance(id_col, str) else list(id_col)
+    _check_columns("latent", latent, [*id_cols, time_col])
+    known = list(dict.fromkeys(_ids(latent, id_cols)))
+    chosen = known[:_MAX_PANELS] if ids is None else list(ids)
+    _check_ids(chosen, known, id_cols)
+    states = [column for column in latent.columns if column not in {*id_cols, time_col}]
+    panels = _new_panels(len(chosen), 1)
+    for panel, key in zip(panels, chosen, strict=True):
+        rows = _series(latent, key, id_cols, time_col)
+        for state in states:
+            panel.plot(rows[time_col], rows[state], linewidth=1.0)
+        _finish(panel, _title(id_cols, key), time_col, "latent state")
+    return _figure_of(panels[0])
+
+
+def _bands_of(target: str, bands: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Name the target in the columns of bands that leave it open."""
+    return [
+        (lower.replace("{target}", target), upper.replace("{target}", target), label)
+        for lower, upper, label in bands
+    ]
 
 
 def _check_columns(name: str, frame: pd.DataFrame, columns: list[str]) -> None:
@@ -135,10 +209,14 @@ def _check_ids(chosen: list[object], known: list[object], id_cols: list[str]) ->
 def _ids(frame: pd.DataFrame, id_cols: list[str]) -> list[object]:
     """Give the series of each row, a tuple if several columns tell it."""
     columns = [frame[column].tolist() for column in id_cols]
+    if not columns:
+        return [None] * len(frame)
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
 def _title(id_cols: list[str], key: object) -> str:
+    if not id_cols:
+        return ""
     if len(id_cols) == 1 or not isinstance(key, tuple):
         return f"{', '.join(id_cols)} {key}"
     return ", ".join(f"{column} {part}" for column, part in zip(id_cols, key, strict=False))
@@ -157,14 +235,16 @@ def _values(
     return pd.DataFrame({"time": rows[time_col], "value": rows[target]})
 
 
-def _new_panels(n_panels: int) -> "list[Axes]":
+def _new_panels(n_series: int, n_targets: int) -> "list[Axes]":
+    """Make a panel for each series, several in a row, or a row of them for each target."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
             'plots need matplotlib: python -m pip install "latentode[plot]"'
         ) from error
-    n_rows = ceil(n_panels / _PANELS_A_ROW)
+    n_panels = n_series * n_targets
+    n_rows = ceil(n_series / _PANELS_A_ROW) if n_targets == 1 else n_targets
     n_columns = ceil(n_panels / n_rows)
     # Not through pyplot, which would keep the figure for ever and choose a window system.
     figure = Figure(figsize=(3.0 * n_columns + 1.0, 2.3 * n_rows + 0.6), layout="constrained")

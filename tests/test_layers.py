@@ -33,7 +33,7 @@ LAYERS = {
     "versions": Layer(set(), {"torch"}),
     "forecaster": Layer(
         {"solvers", "nn", "data", "models", "metrics", "plotting"},
-        {"torch", "numpy", "pandas", "sklearn", "safetensors"},
+        {"torch", "numpy", "pandas", "sklearn", "safetensors", "matplotlib"},
     ),
 }
 LAZY = {"matplotlib"}  # optional, so never imported with the module

@@ -11,7 +11,7 @@ from latentode.data.batch import (
     in_float64,
     keep_rows,
 )
-from latentode.data.columns import Schema, columns_of
+from latentode.data.columns import Schema, columns_of, without_covariates
 from latentode.data.duplicates import OnDuplicates
 from latentode.data.errors import FrameError, LatentODEWarning
 from latentode.data.events import from_events
@@ -93,4 +93,5 @@ __all__ = [
     "time_holdout",
     "times_as_column",
     "to_panel",
+    "without_covariates",
 ]

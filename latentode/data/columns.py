@@ -67,6 +67,11 @@ def columns_of(schema: Schema) -> list[Hashable]:
     return [*schema.id_cols, schema.time_col, *schema.target_cols, *covariates]
 
 
+def without_covariates(schema: Schema) -> Schema:
+    """Leave out all columns but those of series, time and targets."""
+    return schema._replace(past_cols=(), known_cols=(), static_cols=(), static_levels=())
+
+
 def as_labels(given: object, columns: Collection[Hashable]) -> tuple[Hashable, ...]:
     """Give the columns that an argument names: none, one, or those of a list.
 

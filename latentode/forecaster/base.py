@@ -2,8 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -18,16 +18,21 @@ from latentode.data import (
     Scaler,
     as_native,
     to_panel,
+    without_covariates,
 )
 from latentode.forecaster.calibration import Calibration
 from latentode.forecaster.held_out import held_out
 from latentode.forecaster.levels import probabilities
 from latentode.forecaster.measured import Measured
+from latentode.forecaster.plots import plot
 from latentode.forecaster.question import Question, ask
 from latentode.forecaster.table import as_table, quantile_names
 from latentode.forecaster.updating import Updating
 from latentode.models import Told
 from latentode.solvers.checks import check_choice
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Median spans of the training series beyond which a forecast comes with a warning.
 _FAR = 10
@@ -317,6 +322,73 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         cdf = np.where(np.isfinite(truth), told.cdf, np.nan)
         self.calibration_ = Calibration.fit(cdf, question.since)
         return self
+
+    def plot(
+        self,
+        ids: Iterable[Hashable] | None = None,
+        *,
+        horizon: object = None,
+        targets: Sequence[Hashable] | None = None,
+        coverages: Sequence[float] = (0.9, 0.5),
+        truth: object = None,
+        context: object = None,
+        static: object = None,
+    ) -> "Figure":
+        """Draw what was observed of some series, and their forecasts with intervals.
+
+        Nothing is shown: save the figure with ``figure.savefig("forecast.png")``, or end a
+        notebook cell with it. Needs matplotlib.
+
+        Parameters
+        ----------
+        ids : iterable, optional
+            Series to draw; by default the first three.
+        horizon : Timedelta, str or number, optional
+            How far after the last observation; by default half the median span of a series.
+        targets : sequence, optional
+            Columns to draw, each in a row of its own; by default the first four.
+        coverages : sequence of float, default=(0.9, 0.5)
+            Shares of what comes that the bands around the median are to hold.
+        truth : DataFrame, optional
+            What was observed later, drawn hollow.
+        context : DataFrame, optional
+            As in `predict`.
+        static : DataFrame, optional
+            As in `predict`.
+
+        Returns
+        -------
+        Figure
+            With a panel for each target and series.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If a series or a target is not known, or a coverage is no share.
+
+        Examples
+        --------
+        >>> from latentode import LatentODEForecaster, load_pbcseq
+        >>> df = load_pbcseq()
+        >>> model = LatentODEForecaster(id_col="patient", time_col="day", max_epochs=2, verbose=0)
+        >>> figure = model.fit(df).plot([2, 3], targets=["bili", "albumin"])
+        >>> len(figure.axes)
+        4
+        """
+        check_is_fitted(self)
+        panel = self.context_ if context is None else self._panel(context, static)
+        later = None if truth is None else to_panel(truth, without_covariates(self.schema_))
+        return plot(
+            self,
+            panel,
+            ids=ids,
+            horizon=horizon,
+            targets=targets,
+            coverages=coverages,
+            truth=later,
+        )
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that the input is a frame with missing values, and needs no y."""

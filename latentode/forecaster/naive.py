@@ -16,6 +16,7 @@ from latentode.data import (
     drop_empty_rows,
     infer_schema,
     to_panel,
+    without_covariates,
 )
 from latentode.forecaster import rules
 from latentode.forecaster.base import Forecaster
@@ -281,7 +282,7 @@ NAIVE = (LastValue, SeriesMean, DecayedMean, LinearInterpolation, TrainingMean)
 
 def targets_alone(panel: Panel) -> Panel:
     """Leave out all covariates, which no rule reads."""
-    schema = panel.schema._replace(past_cols=(), known_cols=(), static_cols=(), static_levels=())
+    schema = without_covariates(panel.schema)
     values = panel.values[:, : len(schema.target_cols)]
     return panel._replace(values=values, schema=schema, known=None, static=None)
 
