@@ -42,6 +42,8 @@ class Batch(NamedTuple):
         Known covariates, before and after the end of the context.
     static : Tensor of shape (B, E), or None
         Static covariates.
+    noise : Tensor of shape (B, P, D), or None
+        Known standard deviations of the targets, 0 where there is none.
     """
 
     t: Tensor
@@ -54,6 +56,7 @@ class Batch(NamedTuple):
     targets_mask: Tensor
     controls: Controls | None = None
     static: Tensor | None = None
+    noise: Tensor | None = None
 
     @property
     def context(self) -> Context:
@@ -99,7 +102,8 @@ def gather_batch(panel: ScaledPanel, parts: Parts) -> Batch:
     read, asked = _gather(panel, parts.context, t0), _gather(panel, parts.asked, t0)
     series = torch.searchsorted(panel.offsets, origin, right=True) - 1
     told = told_of(panel, series, t0, read.t, asked.t)
-    return Batch(*read, asked.t, asked.x, asked.mask, *told)
+    noise = _noise_of(panel, parts.asked)
+    return Batch(*read, asked.t, asked.x, asked.mask, *told, noise)
 
 
 def gather_context(
@@ -132,7 +136,8 @@ def gather_questions(
     read = _gather(panel, parts.context, _last_time(panel, parts.context))
     asked = _gather(answers, parts.asked, since)
     told = told_of(answers, series, since, read.t, asked.t)
-    return Batch(*read, asked.t, asked.x, asked.mask, *told)
+    noise = _noise_of(answers, parts.asked)
+    return Batch(*read, asked.t, asked.x, asked.mask, *told, noise)
 
 
 class _Told(NamedTuple):
@@ -187,6 +192,7 @@ def ask_some(batch: Batch, n: int | None, generator: Generator) -> Batch:
         ts=batch.ts.gather(1, chosen),
         targets=batch.targets.gather(1, wide),
         targets_mask=batch.targets_mask.gather(1, wide),
+        noise=None if batch.noise is None else batch.noise.gather(1, wide),
     )
 
 
@@ -208,11 +214,21 @@ class _Rows(NamedTuple):
     lengths: Tensor
 
 
-def _gather(panel: ScaledPanel, rows: RowRange, t0: Tensor) -> _Rows:
+def _places(rows: RowRange) -> tuple[Tensor, Tensor, Tensor]:
+    """Give lengths (B,), which places have a row (B, T), and which row each is."""
     lengths = rows.end - rows.first
     inside = within(lengths, max(int(lengths.max()), 1))
     steps = torch.arange(inside.shape[1], device=lengths.device)
     index = (rows.first[:, None] + steps).minimum((rows.end - 1)[:, None]).clamp(min=0)
+    return lengths, inside, index
+
+
+def _noise_of(panel: ScaledPanel, rows: RowRange) -> Tensor | None:
+    return None if panel.noise is None else panel.noise[_places(rows)[2]]
+
+
+def _gather(panel: ScaledPanel, rows: RowRange, t0: Tensor) -> _Rows:
+    lengths, inside, index = _places(rows)
     t = torch.where(lengths[:, None] > 0, panel.t[index] - t0[:, None], 0.0).float()
     mask = panel.mask[index] & inside[..., None]
     return _Rows(t, panel.x[index] * mask, panel.scores[index] * mask, mask, lengths)

@@ -48,6 +48,8 @@ class Schema(NamedTuple):
     """Static covariates: what does not change in a series."""
     static_levels: tuple[tuple[Hashable, ...] | None, ...] = ()
     """Of each of them the levels, or None if it is a number."""
+    noise_cols: tuple[Hashable | None, ...] = ()
+    """Of each target the column of its known errors, or None; empty if there are none at all."""
     known_interpolation: str = "previous"
     """What lies between two values of a known covariate: "previous" or "linear"."""
 
@@ -64,12 +66,15 @@ def columns_of(schema: Schema) -> list[Hashable]:
     ['id', 't', 'y', 'rate']
     """
     covariates = [*schema.past_cols, *schema.known_cols, *schema.static_cols]
-    return [*schema.id_cols, schema.time_col, *schema.target_cols, *covariates]
+    errors = [column for column in schema.noise_cols if column is not None]
+    return [*schema.id_cols, schema.time_col, *schema.target_cols, *covariates, *errors]
 
 
 def without_covariates(schema: Schema) -> Schema:
     """Leave out all columns but those of series, time and targets."""
-    return schema._replace(past_cols=(), known_cols=(), static_cols=(), static_levels=())
+    return schema._replace(
+        past_cols=(), known_cols=(), static_cols=(), static_levels=(), noise_cols=()
+    )
 
 
 def as_labels(given: object, columns: Collection[Hashable]) -> tuple[Hashable, ...]:

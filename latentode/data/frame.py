@@ -4,7 +4,7 @@ What comes from outside is checked once, before anything is trained or forecast.
 caller's is changed or silently repaired: what cannot be read exactly is refused.
 """
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 from latentode.data.columns import (
     ID_NAMES,
@@ -26,6 +26,7 @@ from latentode.data.errors import (
     nearest,
 )
 from latentode.data.levels import time_is_last
+from latentode.data.noise import check_noise, noise_of_targets
 from latentode.data.roles import find_covariates, with_covariates
 from latentode.data.rows import Rows, open_frame, place_of
 from latentode.data.times import read_times
@@ -44,6 +45,7 @@ def infer_schema(
     static_cols: Hashable | Sequence[Hashable] | None = None,
     static: object = None,
     known_interpolation: str = "previous",
+    noise_cols: Mapping[Hashable, Hashable] | None = None,
 ) -> Schema:
     """Tell which columns of a frame are the series, the time and the targets.
 
@@ -76,6 +78,8 @@ def infer_schema(
         `static_cols`, all columns but the id.
     known_interpolation : {"previous", "linear"}, default="previous"
         What lies between two values of a known covariate: the former, or a line.
+    noise_cols : mapping of Hashable to Hashable, optional
+        Known errors: of a target, the column with the standard deviations of its measurements.
 
     Returns
     -------
@@ -112,15 +116,17 @@ def infer_schema(
         static_cols=static_cols,
         static=static,
     )
-    targets = _find_targets(rows, target_cols, {*ids, time, *covariates.columns})
+    noise = check_noise(noise_cols, rows)
+    others = {*covariates.columns, *noise.values()}
+    targets = _find_targets(rows, target_cols, {*ids, time, *others})
     _refuse_two_roles(ids, time, targets)
     times = read_times(rows.frame[time], place_of(rows, time, "time column", ids))
     for target in targets:
         _refuse_as_target(rows, target, ids)
     if not ids:
-        refuse_hidden_series(rows, times.values, {time, *targets, *covariates.columns})
+        refuse_hidden_series(rows, times.values, {time, *targets, *others})
     if target_cols is None:
-        warn_of_unused(rows, ids, time, (*targets, *covariates.columns))
+        warn_of_unused(rows, ids, time, (*targets, *others))
     given = {"id_col": id_col, "time_col": time_col, "target_cols": target_cols}
     found = {
         "id_col": id_code(ids),
@@ -134,6 +140,7 @@ def infer_schema(
     )
     read = (times.kind, times.unit, times.zone)
     schema = Schema(ids, time, targets, *read, guessed, rows.backend)
+    schema = schema._replace(noise_cols=noise_of_targets(noise, targets))
     return with_covariates(schema, rows, covariates, known_interpolation)
 
 

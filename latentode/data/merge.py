@@ -55,6 +55,9 @@ def merge_panels(first: Panel, second: Panel) -> Panel:
         offsets=first.offsets + np.concatenate([[0], np.cumsum(n_new)]),
         times=np.insert(before, at, times),
         values=np.insert(first.values, at, second.values[order], axis=0),
+        noise=None
+        if first.noise is None or second.noise is None
+        else np.insert(first.noise, at, second.noise[order], axis=0),
         known=_merge_known(old, second, position),
         static=_merge_static(old, second, first.ids),
     )
@@ -73,9 +76,7 @@ def keep_where(panel: Panel, kept: np.ndarray) -> Panel:
     array([0, 1, 1])
     """
     n_before = np.concatenate([[0], np.cumsum(kept)]).astype("int64")
-    return panel._replace(
-        offsets=n_before[panel.offsets], times=panel.times[kept], values=panel.values[kept]
-    )
+    return panel.with_rows(kept, n_before[panel.offsets])
 
 
 def _with_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
@@ -90,9 +91,7 @@ def _with_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
     sizes = np.where(old < 0, 0, np.diff(panel.offsets, append=0)[old])
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     rows = np.arange(offsets[-1]) + np.repeat(panel.offsets[old] - offsets[:-1], sizes)
-    return panel._replace(
-        ids=every, offsets=offsets, times=panel.times[rows], values=panel.values[rows]
-    )
+    return panel.with_rows(rows, offsets)._replace(ids=every)
 
 
 def _merge_known(first: Panel, second: Panel, position: dict[object, int]) -> Known | None:

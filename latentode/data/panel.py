@@ -10,6 +10,7 @@ from latentode.data.duplicates import ON_DUPLICATES, OnDuplicates, SortedRows, j
 from latentode.data.errors import FrameError, count, plainly
 from latentode.data.ids import canonical, read_series
 from latentode.data.known import Known, read_known, some_known
+from latentode.data.noise import read_noise, require_noise
 from latentode.data.order import sort_rows
 from latentode.data.roles import require_covariates
 from latentode.data.rows import Rows, open_later, place_of
@@ -40,6 +41,15 @@ class Panel(NamedTuple):
     """When known covariates were stated; also at times when nothing was measured."""
     static: np.ndarray | None = None
     """float64 of shape (S, E), NaN where one is missing: static covariates."""
+    noise: np.ndarray | None = None
+    """float64 of shape (N, D), NaN where it is not known: standard deviations of measurements."""
+
+    def with_rows(self, rows: np.ndarray, offsets: np.ndarray) -> "Panel":
+        """Give a panel of some rows, by number or by a mask, with where each series begins."""
+        noise = None if self.noise is None else self.noise[rows]
+        return self._replace(
+            offsets=offsets, times=self.times[rows], values=self.values[rows], noise=noise
+        )
 
 
 def to_panel(
@@ -91,6 +101,7 @@ def to_panel(
     check_choice("on_duplicates", on_duplicates, ON_DUPLICATES)
     rows = open_later(df, schema, targets=True)
     require_covariates(rows, schema)
+    require_noise(rows, schema)
     return read_panel(rows, schema, on_duplicates, static)
 
 
@@ -104,13 +115,18 @@ def read_panel(
     known = read_known(rows, schema, codes, times)
     of_series = read_static(rows, schema, codes, ids, static)
     order, first = sort_rows(codes, times)
-    values = _read_values(rows, schema, order)
+    values, noise = _read_values(rows, schema, order), read_noise(rows, schema, order)
     if len(first) < len(order):
-        repeats = SortedRows(order, times[order], values, first)
-        values = join_repeats(repeats, on_duplicates, place, schema)
+        n_features = values.shape[1]
+        both = values if noise is None else np.hstack([values, noise])
+        joined = join_repeats(
+            SortedRows(order, times[order], both, first), on_duplicates, place, schema
+        )
+        values = joined[:, :n_features]
+        noise = None if noise is None else joined[:, n_features:]
     kept = order[first]
     sizes = np.bincount(codes[kept], minlength=len(ids))
-    return Panel(ids, _offsets(sizes), times[kept], values, schema, known, of_series)
+    return Panel(ids, _offsets(sizes), times[kept], values, schema, known, of_series, noise)
 
 
 def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
@@ -154,9 +170,8 @@ def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
     rows = np.arange(offsets[-1]) + np.repeat(panel.offsets[kept] - offsets[:-1], sizes)
     known = None if panel.known is None else some_known(panel.known, kept)
     static = None if panel.static is None else panel.static[kept]
-    return Panel(
-        chosen, offsets, panel.times[rows], panel.values[rows], panel.schema, known, static
-    )
+    some = panel.with_rows(rows, offsets)
+    return some._replace(ids=chosen, known=known, static=static)
 
 
 def drop_empty_rows(panel: Panel) -> Panel:
@@ -182,7 +197,7 @@ def drop_empty_rows(panel: Panel) -> Panel:
     """
     measured = ~np.isnan(panel.values).all(axis=1)
     kept = _offsets(measured)[panel.offsets]  # rows kept before each series
-    return panel._replace(offsets=kept, times=panel.times[measured], values=panel.values[measured])
+    return panel.with_rows(measured, kept)
 
 
 def check_time_span(panel: Panel) -> None:

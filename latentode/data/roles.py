@@ -115,6 +115,7 @@ def _refuse_two_roles(schema: Schema, covariates: Covariates) -> None:
         "past_cols": past,
         "known_cols": known,
         "static_cols": static if of_series is None else (),
+        "noise_cols": tuple(column for column in schema.noise_cols if column is not None),
     }
     named = [(column, argument) for argument, some in roles.items() for column in some]
     columns = [column for column, _ in named]

@@ -145,6 +145,8 @@ class ScaledPanel(NamedTuple):
         Known covariates, in the same times.
     static : Tensor of shape (S, E), or None
         Static covariates.
+    noise : Tensor of shape (N + 1, D), or None
+        Known standard deviations of measurements, 0 where there is none.
     """
 
     offsets: Tensor
@@ -154,6 +156,7 @@ class ScaledPanel(NamedTuple):
     mask: Tensor
     known: Knots | None = None
     static: Tensor | None = None
+    noise: Tensor | None = None
 
     @property
     def n_series(self) -> int:
@@ -186,7 +189,17 @@ def scale_panel(panel: Panel, scaler: Scaler) -> ScaledPanel:
         torch.tensor(np.isfinite(x)),
         scale_known(panel, starts_of(panel), scaler),
         scale_static(panel, scaler),
+        scale_noise(panel, scaler),
     )
+
+
+def scale_noise(panel: Panel, scaler: Scaler) -> Tensor | None:
+    """Give known standard deviations in the model's units, 0 where there is none."""
+    if panel.noise is None:
+        return None
+    unit = np.where(scaler.std > 0, scaler.std, 1.0)
+    noise = np.clip(np.nan_to_num(panel.noise) / unit, 0.0, _LARGEST)
+    return torch.tensor(np.vstack([noise, np.zeros((1, len(unit)))]), dtype=torch.float32)
 
 
 def starts_of(panel: Panel) -> np.ndarray:

@@ -40,7 +40,7 @@ def first_rows(panel: Panel, n_rows: np.ndarray) -> Panel:
     number = np.arange(len(panel.times)) - np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
     kept = number < np.repeat(n_rows, np.diff(panel.offsets))
     offsets = np.concatenate([[0], np.cumsum(n_rows)])
-    return panel._replace(offsets=offsets, times=panel.times[kept], values=panel.values[kept])
+    return panel.with_rows(kept, offsets)
 
 
 def read_cut(cut: object) -> Times:

@@ -42,7 +42,15 @@ if TYPE_CHECKING:
 
 
 # Parameters that say what the columns are.
-_COLUMNS = ("id_col", "time_col", "target_cols", "past_cols", "known_cols", "static_cols")
+_COLUMNS = (
+    "id_col",
+    "time_col",
+    "target_cols",
+    "past_cols",
+    "known_cols",
+    "static_cols",
+    "noise_cols",
+)
 
 
 class Window(NamedTuple):

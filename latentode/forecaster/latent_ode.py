@@ -3,7 +3,7 @@
 import math
 import time
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -66,6 +66,10 @@ class LatentODEForecaster(TrainedForecaster):
         Static covariates, of numbers, categories or text: what does not change in a series.
     known_interpolation : {"previous", "linear"}, default="previous"
         What lies between two values of a known covariate: the former, or a line.
+    noise_cols : mapping of Hashable to Hashable, optional
+        Known errors: of a target, the column with the standard deviations of its measurements, as
+        in ``{"mag": "mag_err"}``. Training does not take them for what the series does, and
+        intervals are those of a value measured without error.
     on_duplicates : {"raise", "mean", "last", "merge"}, default="raise"
         What becomes of rows of one series at the same time: an error; the mean of what was
         measured of each column; the last one, whole; or one row of all that was measured, where no
@@ -167,6 +171,7 @@ class LatentODEForecaster(TrainedForecaster):
         known_cols: Hashable | Sequence[Hashable] | None = None,
         static_cols: Hashable | Sequence[Hashable] | None = None,
         known_interpolation: str = "previous",
+        noise_cols: Mapping[Hashable, Hashable] | None = None,
         on_duplicates: OnDuplicates = "raise",
         latent_size: int = 16,
         hidden_size: int = 64,
@@ -199,6 +204,7 @@ class LatentODEForecaster(TrainedForecaster):
         self.known_cols = known_cols
         self.static_cols = static_cols
         self.known_interpolation = known_interpolation
+        self.noise_cols = noise_cols
         self.on_duplicates = on_duplicates
         self.latent_size = latent_size
         self.hidden_size = hidden_size
@@ -287,6 +293,7 @@ class LatentODEForecaster(TrainedForecaster):
             static_cols=self.static_cols,
             static=static,
             known_interpolation=self.known_interpolation,
+            noise_cols=self.noise_cols,
             on_duplicates=self.on_duplicates,
             regime=self.objective,
             batch_size=int(self.batch_size),

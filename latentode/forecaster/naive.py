@@ -284,7 +284,7 @@ def targets_alone(panel: Panel) -> Panel:
     """Leave out all covariates, which no rule reads."""
     schema = without_covariates(panel.schema)
     values = panel.values[:, : len(schema.target_cols)]
-    return panel._replace(values=values, schema=schema, known=None, static=None)
+    return panel._replace(values=values, schema=schema, known=None, static=None, noise=None)
 
 
 def _normal(

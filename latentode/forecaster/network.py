@@ -104,6 +104,8 @@ def check_choices(forecaster: "LatentODEForecaster") -> None:
         raise TypeError(f"refit={forecaster.refit} must be True or False.")
     check_choice("objective", forecaster.objective, DESIGNS)
     check_choice("likelihood", forecaster.likelihood, LIKELIHOODS)
+    if forecaster.noise_cols is not None and forecaster.likelihood == "quantiles":
+        raise ValueError("noise_cols goes with likelihood=gaussian or student-t, not quantiles.")
     methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
     if forecaster.method not in methods:
         raise ValueError(

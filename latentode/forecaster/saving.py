@@ -164,6 +164,8 @@ def _check_panel(panel: Panel, name: str) -> None:
         and (known is None) == (not schema.known_cols)
         and (known is None or len(known.offsets) == n_series + 1)
         and (static is None) == (not schema.static_cols)
+        and (panel.noise is None) == (not schema.noise_cols)
+        and (panel.noise is None or panel.noise.shape == panel.values.shape)
         and (static is None or static.shape == (n_series, n_static(schema)))
     )
     if not fits:

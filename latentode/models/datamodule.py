@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Self
 
 import lightning
@@ -154,6 +154,8 @@ class SeriesDataModule(lightning.LightningDataModule):
         One row for each series, with the static covariates if ``df`` does not have them.
     known_interpolation : {"previous", "linear"}, default="previous"
         What lies between two values of a known covariate.
+    noise_cols : mapping of Hashable to Hashable, optional
+        Known errors: of a target, the column with the standard deviations of its measurements.
     regime : str or Regime, default="forecast"
         What a model is asked in training: what follows a cut, "forecast" or a `Forecast`; hidden
         rows, "interpolation" or an `Interpolation`; or the very rows that it reads, "elbo".
@@ -215,6 +217,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         static_cols: Hashable | Sequence[Hashable] | None = None,
         static: object = None,
         known_interpolation: str = "previous",
+        noise_cols: Mapping[Hashable, Hashable] | None = None,
         regime: str | Regime = "forecast",
         batch_size: int = 64,
         val_fraction: float = 0.15,
@@ -250,6 +253,7 @@ class SeriesDataModule(lightning.LightningDataModule):
                 static_cols=static_cols,
                 static=static,
                 known_interpolation=known_interpolation,
+                noise_cols=noise_cols,
             )
             self.panel = to_panel(df, self.schema, on_duplicates=on_duplicates, static=static)
         check_time_span(self.panel)

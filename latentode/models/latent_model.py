@@ -107,10 +107,18 @@ class LatentModel(lightning.LightningModule):
         return carried(self.path, z0, self.encoder.anchor_time(context.t), ts, inputs)
 
     def decode(
-        self, zs: Tensor, ts: Tensor, context: Context, where: Where | None = None
+        self,
+        zs: Tensor,
+        ts: Tensor,
+        context: Context,
+        where: Where | None = None,
+        noise: Tensor | None = None,
     ) -> Distribution:
-        """Give p(x | z) for all variables at times ts (B, P), or for some, from zs (B, P, L)."""
-        p: Distribution = self.decoder(zs, ts, self.decoder.read(context), where)
+        """Give p(x | z) for all variables at times ts (B, P), or for some, from zs (B, P, L).
+
+        With the known standard deviations of these values, if there are any.
+        """
+        p: Distribution = self.decoder(zs, ts, self.decoder.read(context), where, noise)
         return p
 
     def values_asked(self, batch: Batch) -> tuple[Where, Tensor]:

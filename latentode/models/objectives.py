@@ -184,7 +184,7 @@ def fit_of_mean(model: "LatentModel", batch: Batch, loss: str) -> Fit:
     q = model.encode(context)
     zs = model.carry(q.mean, context, batch.ts)
     where, weights = model.values_asked(batch)
-    p = model.decode(zs, batch.ts, context, where)
+    p = model.decode(zs, batch.ts, context, where, _noise_of(batch, where))
     total = _total(weights)
     fit = (weights * errors(p, where.pick(batch.targets), loss)).sum() / total
     return Fit(fit, total, Draw(q, q.mean, zs))
@@ -238,9 +238,14 @@ def _sampled(model: "LatentModel", batch: Batch, n_samples: int) -> _Sampled:
     zs = model.carry(z0.flatten(0, 1), again.context, again.ts).unflatten(0, (n_samples, -1))
     where, weights = model.values_asked(batch)
     known = model.decoder.read(context)
-    x = where.pick(batch.targets)
-    log_p = [model.decoder(z, batch.ts, known, where).log_prob(x) for z in zs]
+    x, noise = where.pick(batch.targets), _noise_of(batch, where)
+    log_p = [model.decoder(z, batch.ts, known, where, noise).log_prob(x) for z in zs]
     return _Sampled(q, z0, zs, where, torch.stack(log_p), weights)
+
+
+def _noise_of(batch: Batch, where: Where) -> Tensor | None:
+    """Give the known standard deviations of the values asked, if there are any."""
+    return None if batch.noise is None else where.pick(batch.noise)
 
 
 def _prior(q: Normal) -> Normal:

@@ -158,6 +158,14 @@ CASES = {
         read_static,
         {"df": visits(), "static": pd.DataFrame({"id": list("abb"), "sex": list("fmm")})},
     ),
+    "E-NOISE-COL": Case(read_covariates, {"df": visits(y_err=0.1), "noise_cols": {"y": "y_er"}}),
+    "E-NOISE-COL, of another": Case(
+        read_covariates, {"df": visits(y_err=0.1), "noise_cols": {"z": "y_err"}}
+    ),
+    "E-NOISE-VALUE": Case(
+        read_covariates,
+        {"df": visits(y_err=[0.1, -0.1, 0.2, np.nan, 0]), "noise_cols": {"y": "y_err"}},
+    ),
     "E-HORIZON": Case(ask_horizon, {"horizon": 7, "step": None}),
     "E-HORIZON, step": Case(ask_horizon, {"horizon": "1D", "step": "2D"}),
 }
