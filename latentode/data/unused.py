@@ -73,7 +73,8 @@ def warn_of_unused(
     if numbers:
         notes.append(
             f"{listed(numbers)}: the target is {listed(targets)}; to forecast them all, "
-            f"LatentODEForecaster(target_cols={as_code([*targets, *numbers])})"
+            f"LatentODEForecaster(target_cols={as_code([*targets, *numbers])}); to read them "
+            f"beside it, past_cols={as_code(numbers)}, or known_cols if they are known ahead"
         )
     notes += [f"{as_code(c)}: it does not hold numbers; {as_numbers(rows, c)}" for c in almost]
     notes += [

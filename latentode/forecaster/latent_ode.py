@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
+from torch import nn
 
 from latentode.data import OnDuplicates, Scaler, Schema, as_native, scale_panel
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
@@ -78,6 +79,10 @@ class LatentODEForecaster(TrainedForecaster):
         Width of the latent state.
     hidden_size : int, default=64
         Width of the encoder and of the vector field.
+    vector_field : Module, optional
+        dz/dt as a function of t (B,) and z (B, L), instead of a network: such as one that is
+        partly known, whose parameters are learned. ``fit`` trains a copy, which is then
+        ``module_.vector_field``. A model with one is not saved.
     objective : {"forecast", "interpolation", "elbo"}, default="forecast"
         Train to foretell what follows random cuts; or to fill in rows that are hidden, for
         `smooth`; or to reconstruct what is read, which is the variational autoencoder of Chen et
@@ -175,6 +180,7 @@ class LatentODEForecaster(TrainedForecaster):
         on_duplicates: OnDuplicates = "raise",
         latent_size: int = 16,
         hidden_size: int = 64,
+        vector_field: nn.Module | None = None,
         objective: str = "forecast",
         likelihood: str = "gaussian",
         kl_weight: float | None = None,
@@ -208,6 +214,7 @@ class LatentODEForecaster(TrainedForecaster):
         self.on_duplicates = on_duplicates
         self.latent_size = latent_size
         self.hidden_size = hidden_size
+        self.vector_field = vector_field
         self.objective = objective
         self.likelihood = likelihood
         self.kl_weight = kl_weight

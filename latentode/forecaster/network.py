@@ -1,5 +1,6 @@
 """The network of a forecaster: what its parameters and the columns of a frame make of it."""
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import nn
 from latentode.data import Schema, n_static
 from latentode.models import ELBO, LatentODE, feature_weights
 from latentode.nn import LIKELIHOODS, Decoder, DrivenField, Encoder
+from latentode.nn.driven import Driven
 from latentode.solvers import ADJOINTS, METHODS, MLP
 from latentode.solvers.checks import (
     check_choice,
@@ -44,11 +46,8 @@ def build_latent_ode(forecaster: "LatentODEForecaster", schema: Schema) -> Laten
     kl_weight = design.kl_weight if forecaster.kl_weight is None else forecaster.kl_weight
     n_features = len(schema.feature_cols)
     n_controls, n_numbers = len(schema.known_cols), n_static(schema)
-    # Bounded: a solution grows no faster than time, however far a forecast reaches.
-    field: nn.Module = MLP(
-        [forecaster.latent_size, forecaster.hidden_size, forecaster.latent_size], activation="tanh"
-    )
-    if n_controls or n_numbers:
+    field = _own_field(forecaster)
+    if (n_controls or n_numbers) and not isinstance(field, Driven):
         field = DrivenField(
             field, forecaster.latent_size, n_controls=n_controls, n_static=n_numbers
         )
@@ -83,6 +82,20 @@ def build_latent_ode(forecaster: "LatentODEForecaster", schema: Schema) -> Laten
         atol=forecaster.atol,
         adjoint=forecaster.adjoint,
     ).float()  # whatever torch's default is
+
+
+def _own_field(forecaster: "LatentODEForecaster") -> nn.Module:
+    """Give a copy of the field that was handed in, or a network."""
+    given = forecaster.vector_field
+    size = forecaster.latent_size
+    if given is None:
+        # Bounded: a solution grows no faster than time, however far a forecast reaches.
+        return MLP([size, forecaster.hidden_size, size], activation="tanh")
+    if not isinstance(given, nn.Module):
+        raise TypeError(
+            f"vector_field must be a torch module with forward(t, z), not {type(given).__name__}."
+        )
+    return copy.deepcopy(given)
 
 
 def check_numbers(forecaster: "LatentODEForecaster") -> None:

@@ -18,7 +18,7 @@ from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttent
 from latentode.nn.rules import Fading, Interpolating
 from latentode.nn.summary import Summary, summarise
 from latentode.nn.variables import VariableTokens
-from latentode.nn.vector_field import GatedField, MLPField, OscillatorField
+from latentode.nn.vector_field import GatedField, MLPField, OscillatorField, SecondOrderField
 from latentode.nn.where import Where, everywhere
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "OscillatorField",
     "QuantileDistribution",
     "Quantiles",
+    "SecondOrderField",
     "StudentTNoise",
     "Summary",
     "TimeAttentionReader",

@@ -107,6 +107,52 @@ class GatedField(nn.Module):
         return torch.sigmoid(update) * (torch.tanh(candidate) - z)
 
 
+class SecondOrderField(nn.Module):
+    """A field of positions and velocities: what is to be learned is the acceleration.
+
+    The first half of the latent state is positions x, the second half velocities v:
+    ``dx/dt = v, dv/dt = a(t, [x, v])``. So two series may cross where they are and still go on in
+    their own directions.
+
+    Parameters
+    ----------
+    acceleration : Module
+        Gives a (B, L / 2) from t (B,) and z (B, L).
+
+    References
+    ----------
+    Norcliffe, Bodnar, Day, Simidjievski and Lio (2020), On Second Order Behaviour in Augmented
+    Neural ODEs, equation 4.
+
+    Examples
+    --------
+    A spring: half a period turns the position around.
+
+    >>> import math
+    >>> import torch
+    >>> from latentode.solvers import odeint
+    >>> spring = SecondOrderField(lambda t, z: -z[:, :1])
+    >>> ts = torch.tensor([0.0, math.pi])
+    >>> odeint(spring, torch.tensor([[1.0, 0.0]]), ts, rtol=1e-6, atol=1e-6).ys[0, 1, 0]
+    tensor(-1.0000)
+    """
+
+    def __init__(self, acceleration: Field) -> None:
+        super().__init__()
+        self.acceleration = acceleration
+
+    def forward(self, t: Tensor, z: Tensor) -> Tensor:
+        """Give dz/dt of shape (B, L) at states z (B, L) and times t (B,)."""
+        n = z.shape[-1] // 2
+        a = self.acceleration(t, z)
+        if a.shape[-1] != n or 2 * n != z.shape[-1]:
+            raise ValueError(
+                f"the acceleration of a latent state of width {z.shape[-1]} must be of width "
+                f"{z.shape[-1] / 2:g}, not {a.shape[-1]}."
+            )
+        return torch.cat([z[..., n:], a], dim=-1)
+
+
 class OscillatorField(nn.Module):
     """Damped oscillators that a network drives and couples.
 
