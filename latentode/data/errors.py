@@ -1,6 +1,8 @@
 """What is wrong with a frame: what, where, how often, and the Python that mends it."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -39,6 +41,18 @@ class FrameError(ValueError):
 
 class LatentODEWarning(UserWarning):
     """Warn of something that is allowed, but may not be what was meant."""
+
+
+def warn(text: str) -> None:
+    """Warn at the line that called the package, however deep in it the reason was found."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(text, LatentODEWarning, stacklevel=depth)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 class Place(NamedTuple):

@@ -1,12 +1,10 @@
 """What a question says of known covariates."""
 
-import warnings
-
 import narwhals as nw
 import numpy as np
 
 from latentode.data.columns import Schema
-from latentode.data.errors import FrameError, LatentODEWarning, as_code, listed, plainly
+from latentode.data.errors import FrameError, as_code, listed, plainly, warn
 from latentode.data.known import Known, knots_of, merge_known
 from latentode.data.panel import Panel
 from latentode.data.query import Query
@@ -103,10 +101,8 @@ def _warn_of_held(codes: np.ndarray, times: np.ndarray, stated: np.ndarray, pane
         return
     columns = [c for c, quiet in zip(panel.schema.known_cols, silent, strict=True) if quiet]
     first = panel.ids[int(codes[is_after][0])]
-    warnings.warn(
+    warn(
         f"known covariates {listed(columns)} are taken to stay as they were last stated, at "
         f"{int(is_after.sum())} of the {len(times)} times asked, first of series "
-        f"{plainly(first)}: ask with a frame that has these columns.",
-        LatentODEWarning,
-        stacklevel=3,
+        f"{plainly(first)}: ask with a frame that has these columns."
     )

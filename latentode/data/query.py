@@ -27,7 +27,7 @@ class Query(NamedTuple):
     times: np.ndarray
     """int64 or float64 of shape (P,), in the unit of the schema."""
     frame: pd.DataFrame
-    """Id and time columns to give back; the caller's own rows and index if a frame was asked."""
+    """Id and time columns to give back; if a frame was asked the caller's own, with its index."""
     backend: str = "pandas"
     """Whose frame to give back, with `as_native`: the one asked, else the one that was fitted."""
 
@@ -48,7 +48,8 @@ def query_at(at: object, schema: Schema, known_ids: Iterable[Hashable]) -> Query
     Returns
     -------
     Query
-        For times, series after series with a new index; for a frame, its rows in their order.
+        For times, series after series with a new index; for a frame, its rows in their order,
+        with ids and times in the index or in columns, wherever they stood.
 
     Raises
     ------
@@ -122,7 +123,9 @@ def _query_rows(rows: Rows, schema: Schema, known_ids: tuple[Hashable, ...]) -> 
     series, asked = read_series(rows, schema.id_cols)
     if schema.id_cols:
         _refuse_unseen(series, asked, known_ids, rows, schema.id_cols)
-    frame = rows.frame[[*schema.id_cols, schema.time_col]].copy()
+    # What stands in the caller's index comes back there, and not as a column of the same name too.
+    columns = [c for c in (*schema.id_cols, schema.time_col) if c not in rows.levels]
+    frame = rows.frame[columns].copy()
     return Query(asked, series, times, frame, rows.backend)
 
 
@@ -215,11 +218,11 @@ def _refuse_unseen(
         return
     shown = ", ".join(plainly(key) for key in unseen[:3])
     shown += f", ... ({len(unseen)} in all)" if len(unseen) > 3 else ""
-    were = "is not known: it was" if len(unseen) == 1 else "are not known: they were"
+    none = "is not known: no row of it was" if len(unseen) == 1 else "are not known: none was"
     bad = np.array([key not in known for key in asked])[series]
     columns = "column" if len(id_cols) == 1 else "columns"
     what = (
-        f"series {shown} {were} not in fit, and no context was given; {columns} "
+        f"series {shown} {none} read, in fit or as context; {columns} "
         f"{', '.join(map(as_code, id_cols))}, {name_rows(place_of(rows, id_cols[0], ''), bad)}."
     )
     other = _other_type(unseen[0], known_ids, id_cols)

@@ -65,7 +65,8 @@ class Scaler(NamedTuple):
     def fit(cls, panel: Panel, whole: Panel) -> Self:
         """Learn the scales of the panel that is trained on; NaN entries are left out.
 
-        A target that is constant there, but not in the whole panel, has the scale of the latter.
+        A target that is constant there, but not in the whole panel, has the scale of the latter;
+        and so have times, if no series has two of them there.
         """
         scales = [_location_and_scale(column) for column in panel.values.T]
         wider = [_location_and_scale(column) for column in whole.values.T]
@@ -73,7 +74,8 @@ class Scaler(NamedTuple):
         mean, std = np.array(chosen).reshape(-1, 2).T
         scores = tuple(NormalScores.fit(column) for column in panel.values.T)
         known = None if panel.known is None else Scale.fit(panel.known.values)
-        return cls(mean, std, _median_span(panel), scores, known, Scale.fit(panel.static))
+        time_unit = _median_span(panel) or _median_span(whole) or _spread(panel) or _spread(whole)
+        return cls(mean, std, time_unit or 1.0, scores, known, Scale.fit(panel.static))
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Give values (N, D) in standard deviations from the mean; NaN stays NaN."""
@@ -100,13 +102,16 @@ def _location_and_scale(column: np.ndarray) -> tuple[float, float]:
 
 
 def _median_span(panel: Panel) -> float:
+    """Give the median time from the first to the last row of a series; 0 if no time passes."""
     filled = np.diff(panel.offsets) > 0
     first, last = panel.offsets[:-1][filled], panel.offsets[1:][filled] - 1
     spans = difference(panel.times[last], panel.times[first])
-    if (spans > 0).any():
-        return float(np.median(spans[spans > 0]))
-    spread = difference(panel.times.max(), panel.times.min()) if len(panel.times) else 0.0
-    return float(spread) or 1.0
+    return float(np.median(spans[spans > 0])) if (spans > 0).any() else 0.0
+
+
+def _spread(panel: Panel) -> float:
+    """Give the time from the first to the last row of all series."""
+    return float(difference(panel.times.max(), panel.times.min())) if len(panel.times) else 0.0
 
 
 def difference(later: np.ndarray, earlier: np.ndarray) -> np.ndarray:

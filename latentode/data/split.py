@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from latentode.data.columns import Schema
-from latentode.data.errors import Place
+from latentode.data.errors import FrameError, Place
 from latentode.data.ids import ONE_SERIES
 from latentode.data.panel import Panel
 from latentode.data.query import query_at
@@ -50,7 +50,14 @@ def read_cut(cut: object) -> Times:
 
 def read_time(time: object, schema: Schema) -> float:
     """Read one time, text included, in the unit of a schema; raise `FrameError` if it is none."""
-    return query_at([time], schema, [ONE_SERIES]).times[0]
+    try:
+        return query_at([time], schema, [ONE_SERIES]).times[0]
+    except FrameError as error:
+        if error.code != "E-TIME-ZONE":
+            raise
+        what = error.what.replace("times", f"the cutoff {time}", 1)
+        fix = f"cutoff = pd.Timestamp(cutoff).tz_localize({schema.time_zone!r})"
+        raise FrameError(error.code, what, fix) from None
 
 
 def rows_before(panel: Panel, cut: object) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The columns of a frame that nobody named: an id that was forgotten, or data that is not used."""
 
-import warnings
 from collections.abc import Collection, Hashable, Sequence
 from itertools import combinations
 
@@ -17,13 +16,13 @@ from latentode.data.columns import (
 )
 from latentode.data.errors import (
     FrameError,
-    LatentODEWarning,
     as_code,
     count,
     id_code,
     listed,
     mend,
     name_rows,
+    warn,
 )
 from latentode.data.rows import Rows, place_of
 
@@ -82,8 +81,7 @@ def warn_of_unused(
         for c in names
     ]
     if notes:
-        text = "\n- ".join(["columns that are not used:", *notes])
-        warnings.warn(text, LatentODEWarning, stacklevel=3)
+        warn("\n- ".join(["columns that are not used:", *notes]))
 
 
 def as_numbers(rows: Rows, column: Hashable) -> str:

@@ -33,7 +33,7 @@ from latentode.forecaster.evaluation import (
     target_std,
 )
 from latentode.forecaster.held_out import HeldOut, question_of_rows, targets_of
-from latentode.forecaster.table import as_table, quantile_names
+from latentode.forecaster.table import as_table, before, quantile_names
 from latentode.metrics import Forecasts, in_units_of
 from latentode.solvers.checks import check_whole
 
@@ -87,15 +87,10 @@ class Past(NamedTuple):
         """Fit a new forecaster on the rows up to a cutoff."""
         rows = self.frame[self.calendar.times <= cutoff]
         try:
-            return self._fitted(rows)
+            return clone(self.blank).fit(rows, static=self.static)
         except FrameError as error:
             what = f"of the rows up to the cutoff {self.calendar.plainly(cutoff)}: {error.what}"
             raise FrameError(error.code, what, error.fix) from error
-
-    def _fitted(self, rows: pd.DataFrame) -> Forecaster:
-        if self.static is None:
-            return clone(self.blank).fit(rows)
-        return clone(self.blank).fit(rows, static=self.static)
 
     def held_out(self, panel: Panel, window: Window) -> HeldOut:
         """Ask for the rows of a window, of series observed before it, from those before it."""
@@ -223,8 +218,8 @@ def historical_forecasts(
             told = look.forecaster._tell(question, levels=np.array(quantiles)).quantiles
             parts |= dict(zip(quantile_names(quantiles), np.moveaxis(told, 2, 0), strict=True))
         table = as_table(question.query, parts | {"_true": truth}, look.forecaster.schema_, "wide")
-        table.insert(0, "cutoff", past.calendar.column(np.full(len(table), look.cutoff)).array)
-        tables.append(table)
+        cutoffs = past.calendar.column(np.full(len(table), look.cutoff))
+        tables.append(before(table, "cutoff", cutoffs))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -1,6 +1,5 @@
 """What every forecaster can do once it is fitted: answer for any series at any time."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Self
@@ -12,7 +11,6 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from latentode.data import (
-    LatentODEWarning,
     OnDuplicates,
     Panel,
     Scaler,
@@ -20,9 +18,10 @@ from latentode.data import (
     to_panel,
     without_covariates,
 )
+from latentode.data.errors import plainly, warn
 from latentode.forecaster.calibration import Calibration
 from latentode.forecaster.held_out import held_out
-from latentode.forecaster.levels import probabilities
+from latentode.forecaster.levels import probabilities, probability
 from latentode.forecaster.measured import Measured
 from latentode.forecaster.plots import plot
 from latentode.forecaster.question import Question, ask
@@ -58,7 +57,7 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
     calibration_: Calibration | None
 
     @abstractmethod
-    def fit(self, df: object, y: None = None) -> Self:
+    def fit(self, df: object, y: None = None, *, static: object = None) -> Self:
         """Learn from every series of a frame."""
 
     @abstractmethod
@@ -125,7 +124,7 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         -------
         DataFrame
             Columns of series, time and targets. The rows of a frame come back in their order and
-            with their index.
+            with their index; what the index says of series and time is not said in columns too.
 
         Raises
         ------
@@ -240,7 +239,7 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         ValueError
             If the coverage is not a share.
         """
-        (share,) = probabilities([coverage])
+        share = probability("coverage", coverage)
         question = self._question(at, horizon, step, context, cutoff, static)
         outside = (1 - share) / 2
         lower, upper = self._quantiles(question, [outside, 1 - outside]).values()
@@ -281,7 +280,8 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         >>> int(df.chol.isna().sum()), int(filled.chol.isna().sum())
         (821, 0)
         """
-        return self.predict(df, context=df, static=static)
+        rows = df.to_frame() if isinstance(df, pd.Series) else df  # else its values are times
+        return self.predict(rows, context=df, static=static)
 
     def calibrate(self, df: object, *, static: object = None) -> Self:
         """Make quantiles hold what they say, on rows that were not fitted.
@@ -414,6 +414,11 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
     ) -> Question:
         """Read what is asked; warn of what can hardly be answered."""
         check_is_fitted(self)
+        if static is not None and context is None:
+            raise ValueError(
+                "static goes with context: the series that are known have their static covariates."
+                "\nFix: model.set_context(df, static=static)  # to give them others"
+            )
         panel = self.context_ if context is None else self._panel(context, static)
         question = ask(panel, at, horizon, step, cutoff)
         _warn_of_far_times(question, self.scaler_.time_unit)
@@ -434,12 +439,11 @@ def _warn_of_far_times(question: Question, time_unit: float) -> None:
     if not far.any():
         return
     query = question.query
-    warnings.warn(
+    first = query.ids[query.series[far][0]]
+    warn(
         f"{int(far.sum())} of the {len(far)} times asked lie more than {_FAR} times the span of a "
-        f"typical series away from what was observed, first of series "
-        f"{query.ids[query.series[far][0]]}: forecasts there say little more than the mean.",
-        LatentODEWarning,
-        stacklevel=4,
+        f"typical series away from what was observed, first of series {plainly(first)}: forecasts "
+        "there say little more than the mean."
     )
 
 
@@ -448,9 +452,7 @@ def _warn_of_empty_series(question: Question) -> None:
     if not empty.any():
         return
     first = question.known.ids[int(np.flatnonzero(empty)[0])]
-    warnings.warn(
+    warn(
         f"nothing was observed of {int(empty.sum())} of the {len(empty)} series asked, first of "
-        f"series {first}: its forecasts are those of a series that nothing is known of.",
-        LatentODEWarning,
-        stacklevel=4,
+        f"series {plainly(first)}: its forecasts are those of a series that nothing is known of."
     )

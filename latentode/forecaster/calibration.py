@@ -52,6 +52,8 @@ class Calibration(NamedTuple):
         """
         scores = np.clip(ndtri(cdf), -_FARTHEST, _FARTHEST)
         seen = np.isfinite(scores).any(axis=1)
+        if not seen.any():  # constant targets have no levels to learn
+            return cls(np.zeros(1), np.tile(_KNOTS, (1, scores.shape[1], 1)))
         scores, lead = scores[seen], lead[seen]
         n_bins = int(np.clip(len(lead) // _BIN_SIZE, 1, _MOST_BINS))
         edges = np.quantile(lead, np.linspace(0, 1, n_bins + 1))

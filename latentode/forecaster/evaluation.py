@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -140,5 +140,7 @@ def check_by(by: str | None, edges: object, choices: Sequence[str]) -> None:
     """Refuse an unknown grouping, and edges of lead times without one by lead time."""
     if by is not None:
         check_choice("by", by, choices)
+    if edges is not None and (isinstance(edges, str) or not isinstance(edges, Iterable)):
+        raise TypeError(f"edges must be a list of lead times: [{edges!r}].")
     if edges is not None and by != "lead":
         raise ValueError(f"edges={edges} goes with by='lead'.")

@@ -70,7 +70,7 @@ class NaiveForecaster(Forecaster):
         self.target_cols = target_cols
         self.on_duplicates = on_duplicates
 
-    def fit(self, df: object, y: None = None) -> Self:
+    def fit(self, df: object, y: None = None, *, static: object = None) -> Self:
         """Learn from every series of a frame.
 
         Parameters
@@ -79,6 +79,8 @@ class NaiveForecaster(Forecaster):
             One row an observation; see ``docs/the-frame.md``.
         y : None
             Not used; the targets are columns of ``df``.
+        static : DataFrame, optional
+            Not used; no rule reads covariates.
 
         Returns
         -------

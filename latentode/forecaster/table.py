@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from latentode.data import Query, Schema
+from latentode.data import FrameError, Query, Schema
+from latentode.data.errors import as_code
 
 
 def as_table(
@@ -56,6 +57,9 @@ def _long(query: Query, parts: Mapping[str, np.ndarray], schema: Schema) -> pd.D
     """Give a row for each pair and target, and for each quantile of it."""
     targets = np.array([*schema.target_cols, None], dtype=object)[:-1]
     levels = [float(ending[2:]) for ending in parts if ending.startswith("_q")]
+    kinds = ["value" if ending == "" else ending[1:] for ending in parts]
+    kinds = ["quantile", "value"] if levels else kinds
+    refuse_twice(query.frame.columns, ["target", *kinds])
     n_levels = max(len(levels), 1)
     n_pairs = len(query.times)
     rows = query.frame.iloc[np.repeat(np.arange(n_pairs), len(targets) * n_levels)]
@@ -63,8 +67,8 @@ def _long(query: Query, parts: Mapping[str, np.ndarray], schema: Schema) -> pd.D
     if levels:
         value = np.stack(list(parts.values()), axis=2).ravel()
         return table.assign(quantile=np.tile(levels, n_pairs * len(targets)), value=value)
-    named = {"value" if end == "" else end[1:]: values.ravel() for end, values in parts.items()}
-    return table.assign(**named)
+    values = (part.ravel() for part in parts.values())
+    return table.assign(**dict(zip(kinds, values, strict=True)))
 
 
 def draws_table(query: Query, drawn: np.ndarray, schema: Schema) -> pd.DataFrame:
@@ -72,11 +76,33 @@ def draws_table(query: Query, drawn: np.ndarray, schema: Schema) -> pd.DataFrame
     n_draws, n_pairs, n_targets = drawn.shape
     rows = query.frame.iloc[np.tile(np.arange(n_pairs), n_draws)]
     table = beside(rows, drawn.reshape(-1, n_targets), schema.target_cols)
-    table.insert(0, "draw", np.repeat(np.arange(n_draws), n_pairs))
-    return table
+    return before(table, "draw", np.repeat(np.arange(n_draws), n_pairs))
 
 
 def beside(frame: pd.DataFrame, values: np.ndarray, names: Sequence[object]) -> pd.DataFrame:
     """Put columns of values (P, C) beside a frame of P rows."""
+    refuse_twice(frame.columns, names)
     forecast = pd.DataFrame(values, index=frame.index, columns=list(names))
     return pd.concat([frame, forecast], axis=1)
+
+
+def before(table: pd.DataFrame, name: str, values: np.ndarray | pd.Series) -> pd.DataFrame:
+    """Put a column before the others of a table."""
+    refuse_twice(table.columns, [name])
+    table.insert(0, name, values)
+    return table
+
+
+def refuse_twice(given: Sequence[object] | pd.Index, told: Sequence[object]) -> None:
+    """Refuse a table with two columns of one name: one given in fit and one that is told."""
+    names = [*given, *told]
+    twice = next((name for name in told if names.count(name) > 1), None)
+    if twice is None:
+        return
+    new = as_code(f"{twice}_")
+    raise FrameError(
+        "E-COLS-DUP",
+        f"the forecast would have two columns called {as_code(twice)}: one for yours of this "
+        "name, and one for what is told.",
+        f"df = df.rename(columns={{{as_code(twice)}: {new}}})  # and model.fit(df) with that name",
+    )

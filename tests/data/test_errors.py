@@ -2,7 +2,11 @@ import pickle
 import re
 from pathlib import Path
 
-from latentode.data import FrameError
+import pandas as pd
+import pytest
+
+from latentode import LastValue
+from latentode.data import FrameError, LatentODEWarning, infer_schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,3 +27,15 @@ def test_the_page_explains_every_error_and_no_other():
     roles.add("E-VARIABLE-COL")
     raised = set(re.findall(f'"({code})"', source)) | roles
     assert set(re.findall(rf"^\| `({code})`", page, re.MULTILINE)) == raised
+
+
+def test_a_warning_points_at_the_line_that_called_the_package():
+    df = pd.DataFrame({"id": ["a", "a"], "t": [1, 2], "y": [0.1, 0.2], "x": [1.0, 2.0]})
+    for call in (infer_schema, LastValue().fit):
+        with pytest.warns(LatentODEWarning) as caught:
+            call(df)
+        assert [w.filename for w in caught] == [__file__]
+    model = LastValue().fit(df[["id", "t", "y"]])
+    with pytest.warns(LatentODEWarning, match="10 times") as caught:
+        model.predict_interval(horizon=99)
+    assert [w.filename for w in caught] == [__file__]

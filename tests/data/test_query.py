@@ -128,7 +128,8 @@ def test_an_index_of_series_and_time_is_read_and_kept():
     asked = rows().set_index(["id", "ds"])
     query = query_at(asked, NAIVE, ["a", "b"])
     pd.testing.assert_index_equal(query.frame.index, asked.index)
-    assert list(query.frame["id"]) == ["b", "a", "b"]
+    assert [query.ids[i] for i in query.series] == ["b", "a", "b"]
+    assert query.frame.columns.empty  # in both places, no name would be clear
 
 
 def test_a_polars_frame_is_asked_like_one_of_pandas():
@@ -252,9 +253,9 @@ def test_what_cannot_be_asked_is_named_and_mended_by_the_fix(case):
     [
         (
             ["c", "a", "c"],
-            r"series c is not known: it was not in fit, and no context .* row 0, row 2\.",
+            r"series c is not known: no row of it was read, in fit or as context.* row 0, row 2\.",
         ),
-        (["c", "d", "e"], r"series c, d, e are not known: they were not in fit"),
+        (["c", "d", "e"], r"series c, d, e are not known: none was read, in fit or as context"),
     ],
 )
 def test_a_series_without_a_history_is_refused(ids, words):

@@ -95,3 +95,13 @@ def test_times_further_apart_than_integers_reach_are_subtracted_as_floats():
     scaler = Scaler.fit(panel, panel)
     assert scaler.time_unit == 2.0**63
     np.testing.assert_allclose(scale_panel(panel, scaler).t[:3].numpy(), [0, 0.5, 1])
+
+
+def test_the_unit_of_time_is_that_of_the_whole_where_the_part_has_one_row_of_a_series(panel):
+    first = first_rows(panel, np.array([1, 1]))
+    assert Scaler.fit(first, panel).time_unit == Scaler.fit(panel, panel).time_unit == 3.0
+
+
+def test_the_unit_of_time_is_the_spread_where_each_series_has_one_row():
+    lone = panel_of(id=["a", "b", "c"], time=[10, 12, 17], u=[1.0, 2.0, 4.0])
+    assert Scaler.fit(lone, lone).time_unit == 7.0

@@ -74,3 +74,9 @@ def test_values_out_of_all_proportion_give_levels_that_are_probabilities():
 def test_a_normal_score_undoes_a_probability():
     p = np.array([1e-12, 0.2, 0.5, 0.999])
     np.testing.assert_allclose(ndtr(ndtri(p)), p, rtol=1e-4)
+
+
+def test_constant_targets_leave_every_level_as_it_is():
+    calibration = Calibration.fit(np.full((50, 2), np.nan), np.arange(50.0))
+    levels = calibration.levels(LEVELS, np.array([0.0, 9.0]))
+    np.testing.assert_allclose(levels, np.broadcast_to(LEVELS, (2, 2, 5)), rtol=1e-9)
