@@ -170,7 +170,7 @@ CASES = {
     "E-HORIZON, step": Case(ask_horizon, {"horizon": "1D", "step": "2D"}),
 }
 # Nothing that could be pasted brings back rows or times that are not there.
-TOLD = {"E-EMPTY", "E-TIME-FLAT", "E-NOTHING-TO-TELL"}
+TOLD = {"E-EMPTY", "E-TIME-FLAT", "E-NOTHING-TO-TELL", "E-CUTOFF"}
 
 
 def code_of(name):

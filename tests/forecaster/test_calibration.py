@@ -1,8 +1,10 @@
 """Calibrated levels hold their share of what comes, and rise."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from latentode import LastValue, LatentODEForecaster
 from latentode.forecaster.calibration import Calibration, ndtr, ndtri
 
 LEVELS = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
@@ -80,3 +82,41 @@ def test_constant_targets_leave_every_level_as_it_is():
     calibration = Calibration.fit(np.full((50, 2), np.nan), np.arange(50.0))
     levels = calibration.levels(LEVELS, np.array([0.0, 9.0]))
     np.testing.assert_allclose(levels, np.broadcast_to(LEVELS, (2, 2, 5)), rtol=1e-9)
+
+
+def walks(n_series, seed):
+    """Simulate what fades within a series, so that its values tell little of one another."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for s in range(n_series):
+        x, before = rng.normal(), 0.0
+        for t in np.sort(rng.uniform(0, 10, rng.integers(8, 16))):
+            kept = np.exp(before - t)
+            x, before = kept * x + np.sqrt(1 - kept**2) * rng.normal(), t
+            row = {"a": x + 0.2 * rng.normal(), "b": np.exp(x / 2 + 0.2 * rng.normal())}
+            rows.append({"id": f"{seed}-{s}", "time": t, **row})
+    return pd.DataFrame(rows)
+
+
+SMALL = {"max_epochs": 1, "latent_size": 3, "hidden_size": 6, "verbose": 0, "random_state": 0}
+KINDS = {
+    "gaussian": LatentODEForecaster(**SMALL),
+    "student-t": LatentODEForecaster(**SMALL, likelihood="student-t"),
+    "quantiles": LatentODEForecaster(**SMALL, likelihood="quantiles"),
+    "naive": LastValue(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_intervals_hold_their_share_of_new_series_early_and_late(kind):
+    model = KINDS[kind].fit(walks(60, seed=0))
+    some, others = walks(300, seed=1), walks(300, seed=2)
+    shares = []
+    # Each calibrates for the other: the chance that one of them is wilder cancels on average,
+    # and what is left is what calibration itself gets wrong.
+    for held, test in ((some, others), (others, some)):
+        model.calibrate(held)
+        overall = model.evaluate(test, ["coverage_90"], baselines=False)
+        thirds = model.evaluate(test, ["coverage_90"], by="lead", baselines=False)
+        shares.append([*overall.coverage_90, *thirds.coverage_90])
+    np.testing.assert_allclose(np.mean(shares, axis=0), np.full(4, 0.9), atol=0.02)
