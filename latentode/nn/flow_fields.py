@@ -11,18 +11,18 @@ from latentode.solvers.checks import check_sizes, check_whole
 
 
 class _Pass(NamedTuple):
-    """What an evaluation of a `FlowField` leaves: dz/dt, and tanh' of each hidden layer (B, H)."""
+    """What an evaluation of a `FlowField` leaves: dz/dt, and the slopes of its layers (B, H)."""
 
     rate: Tensor
     slopes: list[Tensor]
 
 
 class FlowField(nn.Module):
-    """A network every hidden layer of which is told the time, and a context if there is one.
+    """A network whose hidden layers are gated and shifted by time, and by a context if given.
 
-    ``h_i = tanh(W_i h_(i-1) + A_i (t, c) + b_i)``, and dz/dt is linear in the last of them. With
-    one or two hidden layers its divergence costs no more than the field does, whatever the number
-    of variables; with more, as much as D fields.
+    ``h_i = tanh(g_i(t, c) * W_i h_(i-1) + s_i(t, c))``, with gates g between 0 and 2, and dz/dt is
+    linear in the last of them. With one or two hidden layers its divergence costs no more than the
+    field does, whatever the number of variables; with more, as much as D fields.
 
     Parameters
     ----------
@@ -34,6 +34,10 @@ class FlowField(nn.Module):
         How many there are.
     context_size : int, default=0
         Width C of the context; 0 for none.
+
+    References
+    ----------
+    Grathwohl, Chen, Bettencourt, Sutskever and Duvenaud (2019), FFJORD: layers gated by time.
 
     Examples
     --------
@@ -57,12 +61,12 @@ class FlowField(nn.Module):
             nn.Linear(n_in, n_out, bias=False) for n_in, n_out in pairwise(widths)
         )
         self.outer = nn.Linear(hidden_size, size)
-        self.told = nn.Linear(1 + context_size, n_hidden * hidden_size)
+        self.told = nn.Linear(1 + context_size, 2 * n_hidden * hidden_size)
 
     def forward(self, t: Tensor, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Give dz/dt (B, D) at times t (B,) and states z (B, D), told a context (B, C)."""
-        for weight, shift in zip(self._weights(), self._shifts(t, context), strict=True):
-            z = torch.tanh(torch.addmm(shift, z, weight.mT))
+        for weight, gate, shift in zip(self._weights(), *self._gates(t, context), strict=True):
+            z = torch.tanh(torch.addcmul(shift, gate, z @ weight.mT))
         rate: Tensor = self.outer(z)
         return rate
 
@@ -92,18 +96,21 @@ class FlowField(nn.Module):
 
     def _passed(self, t: Tensor, z: Tensor, context: Tensor | None) -> _Pass:
         slopes = []
-        for weight, shift in zip(self._weights(), self._shifts(t, context), strict=True):
-            z = torch.tanh(torch.addmm(shift, z, weight.mT))
-            slopes.append(1 - z.square())
+        for weight, gate, shift in zip(self._weights(), *self._gates(t, context), strict=True):
+            z = torch.tanh(torch.addcmul(shift, gate, z @ weight.mT))
+            slopes.append(gate * (1 - z.square()))
         return _Pass(self.outer(z), slopes)
 
     def _weights(self) -> list[Tensor]:
         return [layer.weight for layer in self.inner if isinstance(layer, nn.Linear)]
 
-    def _shifts(self, t: Tensor, context: Tensor | None) -> tuple[Tensor, ...]:
-        """Give what time and context add within every hidden layer, (B, H) each."""
-        shifts: Tensor = self.told(_told(t, context, self.context_size))
-        return shifts.chunk(len(self.inner), dim=1)
+    def _gates(
+        self, t: Tensor, context: Tensor | None
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Give the gates and the shifts of every hidden layer, (B, H) each."""
+        gates, shifts = self.told(_told(t, context, self.context_size)).chunk(2, dim=1)
+        n_hidden = len(self.inner)
+        return (2 * torch.sigmoid(gates)).chunk(n_hidden, dim=1), shifts.chunk(n_hidden, dim=1)
 
 
 class PlanarField(nn.Module):
