@@ -101,6 +101,12 @@ def test_every_way_of_training_learns(options, moons):
     assert history.train_loss.iloc[-1] < history.train_loss.iloc[0] - 0.02
 
 
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 10, 20])
+def test_any_number_of_steps_will_do(n_steps, moons):
+    model = FlowDensity(**{**TINY, "max_epochs": n_steps, "patience": 99}).fit(moons[:50])
+    assert len(model.history_) == n_steps
+
+
 def test_nothing_is_printed(moons, capfd):
     FlowDensity(**TINY).fit(moons)
     assert capfd.readouterr() == ("", "")
