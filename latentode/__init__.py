@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from latentode.datasets import load_icu as load_icu
     from latentode.datasets import load_pbcseq as load_pbcseq
     from latentode.forecaster import DecayedMean as DecayedMean
+    from latentode.forecaster import FlowDensity as FlowDensity
     from latentode.forecaster import LastValue as LastValue
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
     from latentode.forecaster import LinearInterpolation as LinearInterpolation
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "DecayedMean": "latentode.forecaster",
     "Event": "latentode.solvers",
+    "FlowDensity": "latentode.forecaster",
     "FrameError": "latentode.data",
     "LastValue": "latentode.forecaster",
     "LatentODE": "latentode.models",
@@ -54,6 +56,7 @@ _HOMES = {
 __all__ = [
     "DecayedMean",
     "Event",
+    "FlowDensity",
     "FrameError",
     "LastValue",
     "LatentODE",

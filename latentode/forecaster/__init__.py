@@ -1,6 +1,7 @@
 """The scikit-learn face: ``fit(df)`` and ``predict(times)``."""
 
 from latentode.forecaster.base import Forecaster
+from latentode.forecaster.density import FlowDensity
 from latentode.forecaster.latent_ode import LatentODEForecaster
 from latentode.forecaster.model_file import ModelFileError
 from latentode.forecaster.naive import (
@@ -15,6 +16,7 @@ from latentode.forecaster.trained import TrainedForecaster
 
 __all__ = [
     "DecayedMean",
+    "FlowDensity",
     "Forecaster",
     "LastValue",
     "LatentODEForecaster",

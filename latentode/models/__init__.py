@@ -1,6 +1,7 @@
 """Models as Lightning modules, and the data modules that feed them."""
 
 from latentode.models.datamodule import SeriesDataModule, feature_weights
+from latentode.models.density import Epoch, Plan, train_flow
 from latentode.models.latent_model import LatentModel
 from latentode.models.latent_ode import LatentODE
 from latentode.models.objectives import ELBO, IWAE, Direct, Objective
@@ -22,12 +23,14 @@ __all__ = [
     "RNN",
     "Continuity",
     "Direct",
+    "Epoch",
     "JacobianNorm",
     "KineticEnergy",
     "LatentModel",
     "LatentODE",
     "Objective",
     "Penalty",
+    "Plan",
     "SeriesDataModule",
     "ShiftConsistency",
     "Told",
@@ -38,5 +41,6 @@ __all__ = [
     "own_torch_state",
     "sample",
     "train",
+    "train_flow",
     "unscaled",
 ]

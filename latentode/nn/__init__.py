@@ -5,6 +5,8 @@ from latentode.nn.controls import Controls, Inputs
 from latentode.nn.decoder import Decoder
 from latentode.nn.driven import DrivenField
 from latentode.nn.encoder import Encoder
+from latentode.nn.flow import Carried, ContinuousFlow, Costs, FlowDistribution
+from latentode.nn.flow_fields import FlowField, PlanarField
 from latentode.nn.likelihood import (
     LIKELIHOODS,
     Gaussian,
@@ -23,13 +25,18 @@ from latentode.nn.where import Where, everywhere
 
 __all__ = [
     "LIKELIHOODS",
+    "Carried",
     "Context",
+    "ContinuousFlow",
     "Controls",
+    "Costs",
     "Decoder",
     "DrivenField",
     "Encoder",
     "EulerStep",
     "Fading",
+    "FlowDistribution",
+    "FlowField",
     "GRUDReader",
     "GRUReader",
     "GRUStep",
@@ -42,6 +49,7 @@ __all__ = [
     "ODEPath",
     "ODERNNReader",
     "OscillatorField",
+    "PlanarField",
     "QuantileDistribution",
     "Quantiles",
     "SecondOrderField",

@@ -1,0 +1,160 @@
+"""Train a continuous normalizing flow on points: quietly, and with its best weights kept."""
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from latentode.nn import ContinuousFlow
+from latentode.solvers.checks import check_not_negative, check_positive, check_sizes
+
+_WARM_UP = 0.1  # of all steps
+
+
+class Plan(NamedTuple):
+    """How to train a flow.
+
+    Attributes
+    ----------
+    max_epochs, batch_size : int
+        Passes over the points at most, and points a step.
+    learning_rate : float
+        Highest learning rate of Adam's cycle.
+    patience : int
+        Epochs without a lower loss of the held out points after which to stop.
+    kinetic, jacobian : float
+        Weights of the costs of the paths, see `Costs`, beside the mean negative log likelihood.
+    """
+
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+    kinetic: float
+    jacobian: float
+
+    def check(self) -> None:
+        """Raise if a number cannot be used."""
+        check_sizes(max_epochs=self.max_epochs, batch_size=self.batch_size, patience=self.patience)
+        check_positive("learning_rate", self.learning_rate)
+        check_not_negative("kinetic", self.kinetic)
+        check_not_negative("jacobian", self.jacobian)
+
+
+class Epoch(NamedTuple):
+    """What an epoch came to: mean losses in nats a point, and mean evaluations of the field."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    n_f_evals: float
+
+
+def train_flow(
+    flow: ContinuousFlow, x: Tensor, held_out: Tensor, plan: Plan, *, label: str | None = None
+) -> list[Epoch]:
+    """Train a flow in place by maximum likelihood, and leave it with its best weights.
+
+    Parameters
+    ----------
+    flow : ContinuousFlow
+        The flow.
+    x : Tensor of shape (N, D)
+        Points to fit.
+    held_out : Tensor of shape (M, D)
+        Points by which epochs are compared; with none of them, the last is kept.
+    plan : Plan
+        How to train.
+    label : str, optional
+        Label of a progress bar; none by default.
+
+    Returns
+    -------
+    list of Epoch
+        The epochs.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is not finite.
+    """
+    optimizer = torch.optim.Adam(flow.parameters(), plan.learning_rate)
+    n_steps = plan.max_epochs * -(-len(x) // plan.batch_size)
+    cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step / n_steps))
+    history, best, weights = list[Epoch](), 0, copy.deepcopy(flow.state_dict())
+    with _bar(label, plan.max_epochs) as bar:
+        for epoch in range(1, plan.max_epochs + 1):
+            losses, evals = zip(*_steps(flow, x, plan, optimizer, cycle), strict=True)
+            train_loss = sum(losses) / len(losses)
+            val_loss = _mean_loss(flow, held_out) if len(held_out) else train_loss
+            history.append(Epoch(epoch, train_loss, val_loss, sum(evals) / len(evals)))
+            bar.update()
+            if not len(held_out) or val_loss <= min(past.val_loss for past in history):
+                best, weights = epoch, copy.deepcopy(flow.state_dict())
+            if epoch - best >= plan.patience:
+                break
+    flow.load_state_dict(weights)
+    return history
+
+
+def _share(progress: float) -> float:
+    """Give the share of the learning rate: up within a tenth of the steps, then down a cosine."""
+    if progress < _WARM_UP:
+        return 0.04 + 0.96 * progress / _WARM_UP
+    return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2
+
+
+def _steps(
+    flow: ContinuousFlow,
+    x: Tensor,
+    plan: Plan,
+    optimizer: torch.optim.Optimizer,
+    cycle: torch.optim.lr_scheduler.LRScheduler,
+) -> Iterator[tuple[float, float]]:
+    """Take the steps of an epoch; give the loss and the evaluations of each."""
+    for rows in torch.randperm(len(x), device=x.device).split(plan.batch_size):
+        loss, objective, evals = _objective(flow, x[rows], plan)
+        if not bool(objective.isfinite()):
+            raise FloatingPointError(
+                f"training diverged: the loss of {len(rows)} points is {loss:.4g}.\n"
+                f"Fix: learning_rate={plan.learning_rate / 10:.1g}"
+            )
+        optimizer.zero_grad()
+        objective.backward()
+        torch.nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
+        optimizer.step()
+        cycle.step()
+        yield loss, evals
+
+
+def _objective(flow: ContinuousFlow, x: Tensor, plan: Plan) -> tuple[float, Tensor, float]:
+    """Give the mean negative log likelihood, it with the costs, and the mean evaluations."""
+    base = flow().base
+    if not (plan.kinetic or plan.jacobian):
+        carried = flow.carry_density(x, flow.duration, 0.0)
+        loss = -(base.log_prob(carried.z) + carried.log_det).mean()
+        return float(loss.detach()), loss, float(carried.n_f_evals.float().mean())
+    costs = flow.carry_with_costs(x, flow.duration, 0.0)
+    loss = -(base.log_prob(costs.z) + costs.log_det).mean()
+    weighted = plan.kinetic * costs.kinetic + plan.jacobian * costs.jacobian
+    evals = float(costs.n_f_evals.float().mean())
+    return float(loss.detach()), loss + weighted.mean(), evals
+
+
+@torch.no_grad()
+def _mean_loss(flow: ContinuousFlow, x: Tensor) -> float:
+    return -float(flow().log_prob(x).mean())
+
+
+@contextmanager
+def _bar(label: str | None, n_epochs: int) -> Iterator["tqdm[None]"]:
+    disable = True if label is None else None  # None: where nobody looks on
+    with tqdm(
+        total=n_epochs, desc=label, unit="epoch", mininterval=0.5, leave=False, disable=disable
+    ) as bar:
+        yield bar
