@@ -13,6 +13,7 @@ from latentode.nn.likelihood import (
     StudentTNoise,
 )
 from latentode.nn.mixture import Mixture
+from latentode.nn.ode_block import ODEBlock, ResidualBlock
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
 from latentode.nn.rules import Fading, Interpolating
@@ -39,11 +40,13 @@ __all__ = [
     "Interpolating",
     "MLPField",
     "Mixture",
+    "ODEBlock",
     "ODEPath",
     "ODERNNReader",
     "OscillatorField",
     "QuantileDistribution",
     "Quantiles",
+    "ResidualBlock",
     "StudentTNoise",
     "Summary",
     "TimeAttentionReader",
