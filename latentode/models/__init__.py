@@ -4,6 +4,7 @@ from latentode.models.datamodule import SeriesDataModule, feature_weights
 from latentode.models.latent_model import LatentModel
 from latentode.models.latent_ode import LatentODE
 from latentode.models.objectives import ELBO, IWAE, Direct, Objective
+from latentode.models.ode_net import ODENet, Rows, RowsDataModule, Supervised
 from latentode.models.penalties import (
     Continuity,
     JacobianNorm,
@@ -26,10 +27,14 @@ __all__ = [
     "KineticEnergy",
     "LatentModel",
     "LatentODE",
+    "ODENet",
     "Objective",
     "Penalty",
+    "Rows",
+    "RowsDataModule",
     "SeriesDataModule",
     "ShiftConsistency",
+    "Supervised",
     "Told",
     "feature_weights",
     "fit_corrections",
