@@ -84,7 +84,7 @@ class ODENetClassifier(ClassifierMixin, ODENetEstimator):
     --------
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = ODENetClassifier(hidden_size=8, field_size=16, random_state=0).fit(X, y)
+    >>> model = ODENetClassifier(hidden_size=8, learning_rate=0.03, random_state=0).fit(X, y)
     >>> model.score(X, y) > 0.95
     True
     """
