@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from latentode.solvers import Event as Event
     from latentode.solvers import SolverError as SolverError
     from latentode.solvers import odeint as odeint
+    from latentode.supervised import ODENetClassifier as ODENetClassifier
+    from latentode.supervised import ODENetRegressor as ODENetRegressor
     from latentode.versions import show_versions as show_versions
 
 __version__ = "0.1.0"
@@ -41,6 +43,8 @@ _HOMES = {
     "LatentODEWarning": "latentode.data",
     "LinearInterpolation": "latentode.forecaster",
     "ModelFileError": "latentode.forecaster",
+    "ODENetClassifier": "latentode.supervised",
+    "ODENetRegressor": "latentode.supervised",
     "SeriesDataModule": "latentode.models",
     "SeriesMean": "latentode.forecaster",
     "SolverError": "latentode.solvers",
@@ -64,6 +68,8 @@ __all__ = [
     "LatentODEWarning",
     "LinearInterpolation",
     "ModelFileError",
+    "ODENetClassifier",
+    "ODENetRegressor",
     "SeriesDataModule",
     "SeriesMean",
     "SolverError",

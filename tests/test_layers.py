@@ -31,6 +31,9 @@ LAYERS = {
     "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),
     "datasets": Layer(set(), {"pandas"}),
     "versions": Layer(set(), {"torch"}),
+    "supervised": Layer(
+        {"solvers", "nn", "data", "models"}, {"torch", "numpy", "pandas", "sklearn"}
+    ),
     "forecaster": Layer(
         {"solvers", "nn", "data", "models", "metrics", "plotting"},
         {"torch", "numpy", "pandas", "sklearn", "safetensors", "matplotlib"},

@@ -5,6 +5,7 @@ from latentode.models.density import Epoch, Plan, train_flow
 from latentode.models.latent_model import LatentModel
 from latentode.models.latent_ode import LatentODE
 from latentode.models.objectives import ELBO, IWAE, Direct, Objective
+from latentode.models.ode_net import ODENet, Rows, RowsDataModule, Supervised
 from latentode.models.penalties import (
     Continuity,
     JacobianNorm,
@@ -28,11 +29,15 @@ __all__ = [
     "KineticEnergy",
     "LatentModel",
     "LatentODE",
+    "ODENet",
     "Objective",
     "Penalty",
     "Plan",
+    "Rows",
+    "RowsDataModule",
     "SeriesDataModule",
     "ShiftConsistency",
+    "Supervised",
     "Told",
     "feature_weights",
     "fit_corrections",

@@ -1,6 +1,5 @@
 """What all models have in common: encode, carry the state through time, decode, train."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch.distributions import Distribution, Normal
 
 from latentode.data import Batch
 from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
+from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
 from latentode.nn import Context, Decoder, Encoder, Where, everywhere
 from latentode.nn.segments import carried, segment_path
@@ -170,21 +170,9 @@ class LatentModel(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
         """Give AdamW with one cycle of the learning rate over the whole training."""
-        matrices = [p for p in self.parameters() if p.dim() > 1]
-        others = [p for p in self.parameters() if p.dim() <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": self.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.99), fused=True)
-        n_steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: one_cycle(step, n_steps=n_steps)
+        return adamw_with_one_cycle(
+            self, learning_rate=self.learning_rate, weight_decay=self.weight_decay
         )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
 
     def _progress(self) -> float:
         return self.global_step / max(int(self.trainer.estimated_stepping_batches), 1)
@@ -202,18 +190,3 @@ def thinned(batch: Batch, share: float) -> Batch:
         return batch
     mask = batch.mask & (torch.rand_like(batch.x) >= share)
     return batch._replace(x=batch.x * mask, scores=batch.scores * mask, mask=mask)
-
-
-def one_cycle(step: int, *, n_steps: int) -> float:
-    """Give the factor of the learning rate: up for a tenth of the steps, then down by a cosine.
-
-    Examples
-    --------
-    >>> [round(one_cycle(step, n_steps=100), 2) for step in (0, 9, 10, 55, 99)]
-    [0.1, 1.0, 1.0, 0.51, 0.01]
-    """
-    n_rising = max(n_steps // 10, 1)
-    if step < n_rising:
-        return (step + 1) / n_rising
-    done = (step - n_rising) / max(n_steps - n_rising, 1)
-    return 0.01 + 0.99 * (1 + math.cos(math.pi * min(done, 1.0))) / 2

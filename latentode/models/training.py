@@ -18,8 +18,6 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from latentode.models.datamodule import SeriesDataModule
-from latentode.models.latent_model import LatentModel
 from latentode.solvers.checks import check_part
 
 _RANDOM_STATE = threading.RLock()
@@ -123,8 +121,8 @@ class EpochBar(Callback):
 
 
 def train(
-    module: LatentModel,
-    data: SeriesDataModule,
+    module: lightning.LightningModule,
+    data: lightning.LightningDataModule,
     *,
     max_epochs: int,
     patience: int | None,
@@ -137,9 +135,9 @@ def train(
 
     Parameters
     ----------
-    module : LatentModel
-        The module.
-    data : SeriesDataModule
+    module : LightningModule
+        The module; it logs ``train_loss`` and ``val_loss``.
+    data : LightningDataModule
         Its batches.
     max_epochs : int
         Epochs at most.
@@ -190,7 +188,11 @@ def train(
     return best.history
 
 
-def _fit(trainer: lightning.Trainer, module: LatentModel, data: SeriesDataModule) -> None:
+def _fit(
+    trainer: lightning.Trainer,
+    module: lightning.LightningModule,
+    data: lightning.LightningDataModule,
+) -> None:
     """Fit, and end by a signal as programs do."""
     try:
         trainer.fit(module, datamodule=data)

@@ -15,6 +15,7 @@ from latentode.nn.likelihood import (
     StudentTNoise,
 )
 from latentode.nn.mixture import Mixture
+from latentode.nn.ode_block import ODEBlock, ResidualBlock
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
 from latentode.nn.rules import Fading, Interpolating
@@ -46,12 +47,14 @@ __all__ = [
     "Interpolating",
     "MLPField",
     "Mixture",
+    "ODEBlock",
     "ODEPath",
     "ODERNNReader",
     "OscillatorField",
     "PlanarField",
     "QuantileDistribution",
     "Quantiles",
+    "ResidualBlock",
     "SecondOrderField",
     "StudentTNoise",
     "Summary",

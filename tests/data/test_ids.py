@@ -189,7 +189,9 @@ def test_all_levels_before_the_time_are_the_id_together(case):
     assert (schema.id_cols, schema.time_col) == (id_cols, time_col)
     assert schema.guessed[0] == f"id_col={list(id_cols)}"
     assert to_panel(df, schema).ids == IDS
-    np.testing.assert_array_equal(query_at(df, schema, IDS).frame[id_cols[0]], list("baabb"))
+    rows = query_at(df, schema, IDS).frame
+    pd.testing.assert_index_equal(rows.index, df.index)
+    np.testing.assert_array_equal(rows.index.get_level_values(0), list("baabb"))
 
 
 def test_levels_that_say_nothing_beside_columns_are_not_read():
