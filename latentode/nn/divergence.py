@@ -76,7 +76,7 @@ def with_trace(field: Any, t: Tensor, z: Tensor, context: Tensor | None = None) 
     Examples
     --------
     >>> import torch
-    >>> with_trace(lambda t, z: z**2, torch.zeros(1), torch.tensor([[1.0, 3.0]])).trace
+    >>> with_trace(lambda t, z: z**2, torch.zeros(1), torch.tensor([[1.0, 3.0]])).trace.detach()
     tensor([8.])
     """
     if isinstance(field, FieldWithTrace):
@@ -128,7 +128,7 @@ def with_product(
     --------
     >>> import torch
     >>> z, v = torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, -1.0]])
-    >>> with_product(lambda t, z: z**2, torch.zeros(1), z, v).product
+    >>> with_product(lambda t, z: z**2, torch.zeros(1), z, v).product.detach()
     tensor([[ 2., -6.]])
     """
     if isinstance(field, FieldWithTrace):

@@ -25,7 +25,7 @@ class Mixture:
     >>> from torch.distributions import Normal
     >>> p = Mixture([Normal(torch.tensor([-1.0]), 1.0), Normal(torch.tensor([1.0]), 1.0)])
     >>> p.mean, p.variance, p.quantile(torch.tensor([[0.25, 0.5]])).round(decimals=3)
-    (tensor([0.]), tensor([2.]), tensor([[-1.0290,  0.0000]]))
+    (tensor([0.]), tensor([2.]), tensor([[-1.0510,  0.0000]]))
     """
 
     def __init__(self, parts: Sequence[Distribution]) -> None:

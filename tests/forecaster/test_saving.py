@@ -35,8 +35,11 @@ def calibrated(fitted_early, late):
     return copy.deepcopy(fitted_early).calibrate(late)
 
 
-NEW_PROCESS = """
+# With as many threads: sums of products in another order have other last bits.
+NEW_PROCESS = f"""
 import pandas as pd
+import torch
+torch.set_num_threads({torch.get_num_threads()})
 from latentode import LatentODEForecaster
 model = LatentODEForecaster.load("m.lode")
 late = pd.read_pickle("late")
