@@ -44,6 +44,11 @@ class Panel(NamedTuple):
     noise: np.ndarray | None = None
     """float64 of shape (N, D), NaN where it is not known: standard deviations of measurements."""
 
+    @property
+    def row_series(self) -> np.ndarray:
+        """int64 of shape (N,): position of each row's series in `ids`."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
     def with_rows(self, rows: np.ndarray, offsets: np.ndarray) -> "Panel":
         """Give a panel of some rows, by number or by a mask, with where each series begins."""
         noise = None if self.noise is None else self.noise[rows]

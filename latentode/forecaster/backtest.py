@@ -33,7 +33,7 @@ from latentode.forecaster.evaluation import (
     target_std,
 )
 from latentode.forecaster.held_out import HeldOut, question_of_rows, targets_of
-from latentode.forecaster.table import as_table, before, quantile_names
+from latentode.forecaster.table import as_table, before, quantile_parts
 from latentode.metrics import Forecasts, in_units_of
 from latentode.solvers.checks import check_whole
 
@@ -212,11 +212,9 @@ def historical_forecasts(
     tables = []
     for look in looks(past, refit=refit):
         question, truth = look.held
-        mean = look.forecaster._tell(question, with_spread=False).mean
-        parts = {"": mean}
-        if quantiles is not None:
-            told = look.forecaster._tell(question, levels=np.array(quantiles)).quantiles
-            parts |= dict(zip(quantile_names(quantiles), np.moveaxis(told, 2, 0), strict=True))
+        levels = quantiles or ()
+        told = look.forecaster._tell_levels(question, levels, with_spread=len(levels) > 0)
+        parts = {"": told.mean} | quantile_parts(levels, told)
         table = as_table(question.query, parts | {"_true": truth}, look.forecaster.schema_, "wide")
         cutoffs = past.calendar.column(np.full(len(table), look.cutoff))
         tables.append(before(table, "cutoff", cutoffs))

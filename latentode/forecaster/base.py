@@ -25,7 +25,7 @@ from latentode.forecaster.levels import probabilities, probability
 from latentode.forecaster.measured import Measured
 from latentode.forecaster.plots import plot
 from latentode.forecaster.question import Question, ask
-from latentode.forecaster.table import as_table, quantile_names
+from latentode.forecaster.table import as_table, quantile_parts
 from latentode.forecaster.updating import Updating
 from latentode.models import Told
 from latentode.solvers.checks import check_choice
@@ -195,7 +195,7 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         check_choice("format", format, ("wide", "long"))
         levels = probabilities(quantiles)
         question = self._question(at, horizon, step, context, cutoff, static)
-        parts = self._quantiles(question, levels)
+        parts = quantile_parts(levels, self._tell_levels(question, levels))
         table = as_table(question.query, parts, self.schema_, format)
         return as_native(table, question.query.backend)
 
@@ -242,9 +242,9 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         share = probability("coverage", coverage)
         question = self._question(at, horizon, step, context, cutoff, static)
         outside = (1 - share) / 2
-        lower, upper = self._quantiles(question, [outside, 1 - outside]).values()
-        mean = self._tell(question, with_spread=False).mean
-        parts = {"": mean, "_lower": lower, "_upper": upper}
+        told = self._tell_levels(question, [outside, 1 - outside])
+        lower, upper = np.moveaxis(told.quantiles, 2, 0)
+        parts = {"": told.mean, "_lower": lower, "_upper": upper}
         table = as_table(question.query, parts, self.schema_, "wide")
         return as_native(table, question.query.backend)
 
@@ -425,13 +425,19 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         _warn_of_empty_series(question)
         return question
 
-    def _quantiles(self, question: Question, levels: Sequence[float]) -> dict[str, np.ndarray]:
-        """Give the quantiles (P, D) of each level, calibrated if `calibrate` was called."""
+    def _tell_levels(
+        self,
+        question: Question,
+        levels: Sequence[float] | np.ndarray,
+        *,
+        truth: np.ndarray | None = None,
+        with_spread: bool = True,
+    ) -> Told:
+        """Give the forecasts with quantiles (P, D, K), calibrated if `calibrate` was called."""
         asked = np.array(levels)
-        if self.calibration_ is not None:
+        if self.calibration_ is not None and asked.size:
             asked = self.calibration_.levels(asked, question.since)
-        told = self._tell(question, levels=asked)
-        return dict(zip(quantile_names(levels), np.moveaxis(told.quantiles, 2, 0), strict=True))
+        return self._tell(question, levels=asked, truth=truth, with_spread=with_spread)
 
 
 def _warn_of_far_times(question: Question, time_unit: float) -> None:

@@ -71,7 +71,7 @@ class Faded(NamedTuple):
 
 def fade(known: Panel, time_constant: np.ndarray, mean: np.ndarray) -> Faded:
     """Sum the values of each series, weighted by their age at the last one of their variable."""
-    row_series = np.repeat(np.arange(len(known.offsets) - 1), np.diff(known.offsets))
+    row_series = known.row_series
     seen = np.isfinite(known.values)
     last = np.zeros((len(known.offsets) - 1, len(mean)), dtype=known.times.dtype)
     for d in range(len(mean)):

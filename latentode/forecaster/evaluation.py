@@ -73,12 +73,8 @@ def answer(
 ) -> Answer:
     """Ask for all that metrics need of P pairs; quantiles are calibrated if the forecaster is."""
     levels = levels_for(metrics)
-    asked = levels
-    if forecaster.calibration_ is not None and len(levels):
-        asked = forecaster.calibration_.levels(levels, question.since)
-    told = forecaster._tell(
-        question, levels=asked, truth=truth, with_spread=len(levels) > 0 or "nll" in metrics
-    )
+    with_spread = len(levels) > 0 or "nll" in metrics
+    told = forecaster._tell_levels(question, levels, truth=truth, with_spread=with_spread)
     return Answer(truth, Forecasts(told.mean, levels, told.quantiles, told.log_density))
 
 

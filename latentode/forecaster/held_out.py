@@ -53,7 +53,7 @@ def held_out(context: Panel, panel: Panel) -> HeldOut:
         If no row with a value is left to ask for.
     """
     context, panel = drop_empty_rows(context), drop_empty_rows(panel)
-    series = np.repeat(np.arange(len(panel.ids)), np.diff(panel.offsets))
+    series = panel.row_series
     later, is_known = _rows_after(context, panel, series)
     asked = np.where(is_known[series], later, _rows_after_middle(panel, series))
     if not asked.any():

@@ -8,12 +8,12 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state
 from torch import nn
 
-from latentode.data import OnDuplicates, Scaler, Schema, as_native, scale_panel
+from latentode.data import OnDuplicates, ScaledPanel, Scaler, Schema, as_native, scale_panel
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
 from latentode.forecaster.question import Question
+from latentode.forecaster.seed import draw_seed
 from latentode.forecaster.table import beside, draws_table
 from latentode.forecaster.trained import TrainedForecaster
 from latentode.models import (
@@ -285,7 +285,7 @@ class LatentODEForecaster(TrainedForecaster):
         return self
 
     def _seed(self) -> int:
-        return _draw_seed(self.random_state)
+        return draw_seed(self.random_state)
 
     def _data(
         self, source: object, seed: int, *, static: object = None, scaler: Scaler | None = None
@@ -365,9 +365,7 @@ class LatentODEForecaster(TrainedForecaster):
         n_past = len(self.schema_.past_cols)
         told = forecast(
             self.module_,
-            scale_panel(question.known, self.scaler_),
-            question.query.series,
-            question.since / self.scaler_.time_unit,
+            *self._in_units_of_model(question),
             max_rows=int(self.max_rows),
             n_draws=_N_DRAWS if with_spread else 0,
             levels=None if levels is None else with_past(levels, n_past, 0.5),
@@ -376,6 +374,11 @@ class LatentODEForecaster(TrainedForecaster):
         told = unscaled(told, self.scaler_)
         n_targets = len(self.schema_.target_cols)
         return Told(*(part[:, :n_targets] for part in told))
+
+    def _in_units_of_model(self, question: Question) -> tuple[ScaledPanel, np.ndarray, np.ndarray]:
+        """Give what is known, and the series and times asked, as the module takes them."""
+        since = question.since / self.scaler_.time_unit
+        return scale_panel(question.known, self.scaler_), question.query.series, since
 
     def sample(
         self,
@@ -434,12 +437,10 @@ class LatentODEForecaster(TrainedForecaster):
         """
         check_whole("n", n)
         question = self._question(at, horizon, step, context, cutoff, static)
-        seed = _draw_seed(random_state)
+        seed = draw_seed(random_state)
         drawn = sample(
             self.module_,
-            scale_panel(question.known, self.scaler_),
-            question.query.series,
-            question.since / self.scaler_.time_unit,
+            *self._in_units_of_model(question),
             max_rows=int(self.max_rows),
             generators=[own_generator(seed, key) for key in question.query.ids],
             n_draws=n,
@@ -486,9 +487,7 @@ class LatentODEForecaster(TrainedForecaster):
         question = self._question(at, horizon, step, context, cutoff, static)
         zs = latent_path(
             self.module_,
-            scale_panel(question.known, self.scaler_),
-            question.query.series,
-            question.since / self.scaler_.time_unit,
+            *self._in_units_of_model(question),
             max_rows=int(self.max_rows),
         )
         table = beside(question.query.frame, zs, [f"z{i}" for i in range(zs.shape[1])])
@@ -510,13 +509,6 @@ def own_generator(seed: int, key: Hashable) -> np.random.Generator:
     """Give a generator that depends on the seed and on a series, and on nothing else."""
     name = f"{type(key).__name__} {key}"
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
-
-
-def _draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """Give a seed; without a random state one from the system, not from numpy's global one."""
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _n_epochs(n_batches: int) -> int:

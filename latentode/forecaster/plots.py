@@ -52,13 +52,12 @@ def plot(
     question = _grid(known, ahead)
     shares = probabilities(coverages)
     levels = [level for share in shares for level in ((1 - share) / 2, (1 + share) / 2)]
-    quantiles = forecaster._quantiles(question, [0.5, *levels])
+    quantiles = forecaster._tell_levels(question, [0.5, *levels]).quantiles
     forecast = question.query.frame.copy()
     for d, name in enumerate(schema.target_cols):
-        for end, values in zip(
-            ["", *(f"_{i}" for i in range(len(levels)))], quantiles.values(), strict=True
-        ):
-            forecast[f"{name}{end}"] = values[:, d]
+        forecast[name], *limits = quantiles[:, d].T
+        for i, limit in enumerate(limits):
+            forecast[f"{name}_{i}"] = limit
     return plot_forecast(
         frame_of(known).rename(columns=str),
         forecast.rename(columns=str),
@@ -77,8 +76,7 @@ def plot(
 def frame_of(panel: Panel) -> pd.DataFrame:
     """Give the rows of a panel as a frame, with the targets alone."""
     schema = panel.schema
-    series = np.repeat(np.arange(len(panel.ids)), np.diff(panel.offsets))
-    frame = pairs_frame(panel.ids, series, panel.times, schema)
+    frame = pairs_frame(panel.ids, panel.row_series, panel.times, schema)
     for d, name in enumerate(schema.target_cols):
         frame[name] = panel.values[:, d]
     return frame

@@ -57,7 +57,7 @@ def age_since_last_row(known: Panel, series: np.ndarray, times: np.ndarray) -> n
 def weighted_sums(known: Panel, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give the sums (S, D) of weighted values and of weights, over the values that are there."""
     n_series = len(known.offsets) - 1
-    row_series = np.repeat(np.arange(n_series), np.diff(known.offsets))
+    row_series = known.row_series
     seen = np.isfinite(known.values)
     weights = np.where(seen, weights, 0.0)
     weighted = np.where(seen, weights * known.values, 0.0)
@@ -83,7 +83,7 @@ def _neighbours(
     Each variable has its own; -1 where there is none.
     """
     n = len(known.times)
-    row_series = np.repeat(np.arange(len(known.offsets) - 1), np.diff(known.offsets))
+    row_series = known.row_series
     every_series = np.concatenate([row_series, series])
     is_pair = np.arange(n + len(times)) >= n
     order = np.lexsort((is_pair, np.concatenate([known.times, times]), every_series))

@@ -84,7 +84,7 @@ def _times(panel: Panel, unit: float) -> Iterator[tuple[str, str]]:
     schema = panel.schema
     ends = times_as_column(np.array([panel.times.min(), panel.times.max()]), schema)
     yield "span", f"{plainly(ends.iloc[0])} to {plainly(ends.iloc[1])}"
-    series = np.repeat(np.arange(len(panel.ids)), np.diff(panel.offsets))
+    series = panel.row_series
     gaps = difference(panel.times[1:], panel.times[:-1])[series[1:] == series[:-1]]
     if len(gaps):
         low, middle, high = (_length(gap, schema) for gap in np.quantile(gaps, [0, 0.5, 1]))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from latentode.data import FrameError, Query, Schema
 from latentode.data.errors import as_code
+from latentode.models import Told
 
 
 def as_table(
@@ -40,6 +41,11 @@ def as_table(
     ]
     stacked = np.stack(list(parts.values()), axis=2).reshape(len(query.times), -1)
     return beside(query.frame, stacked, names)
+
+
+def quantile_parts(levels: Sequence[float], told: Told) -> dict[str, np.ndarray]:
+    """Give the quantiles (P, D) of each level, by the ends of the names of their columns."""
+    return dict(zip(quantile_names(levels), np.moveaxis(told.quantiles, 2, 0), strict=True))
 
 
 def quantile_names(levels: Sequence[float]) -> list[str]:

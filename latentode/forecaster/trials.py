@@ -53,7 +53,7 @@ def _trial(panel: Panel, n_known: np.ndarray) -> Trial:
     number = np.arange(len(panel.times)) - np.repeat(panel.offsets[:-1], sizes)
     asked = keep_where(panel, number >= np.repeat(n_known, sizes))
     known = first_rows(panel, n_known)
-    series = np.repeat(np.arange(len(sizes)), np.diff(asked.offsets))
+    series = asked.row_series
     lead = age_since_last_row(known, series, asked.times)
     return Trial(known, series, asked.times, lead, asked.values)
 
