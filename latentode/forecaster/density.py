@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentode.forecaster.seed import draw_seed
 from latentode.models import Plan, own_torch_state, train_flow
 from latentode.nn import ContinuousFlow, FlowField
 from latentode.solvers.checks import check_part, check_positive, check_whole
@@ -151,8 +152,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         points = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         mean, scale = points.mean(0), points.std(0)
         _check_varying(scale, mean)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with own_torch_state(seed):
+        with own_torch_state(draw_seed(self.random_state)):
             flow = self._untrained(points.shape[1])
             x = torch.tensor((points - mean) / scale, dtype=torch.float32)
             x = x[torch.randperm(len(x))]
@@ -231,7 +231,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_whole("n_samples", n_samples)
-        normal = check_random_state(random_state).standard_normal((n_samples, self.flow_.size))
+        normal = _generator(random_state).standard_normal((n_samples, self.flow_.size))
         z = torch.from_numpy(normal)
         with torch.no_grad():
             parts = [self.flow_.carry(part, 0.0, 1.0) for part in z.split(_AT_ONCE)]
@@ -288,3 +288,10 @@ def _check_varying(scale: np.ndarray, mean: np.ndarray) -> None:
             f"{len(constant)} of {len(scale)} columns do not vary, as column {columns}: their "
             "density is not finite.\nFix: X = X[:, X.std(axis=0) > 0]"
         )
+
+
+def _generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    """Give numpy's generator; without a random state a new one, not the global one."""
+    given = draw_seed(None) if random_state is None else random_state
+    generator: np.random.RandomState = check_random_state(given)
+    return generator

@@ -1,19 +1,16 @@
 """Train a continuous normalizing flow on points: quietly, and with its best weights kept."""
 
 import copy
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from latentode.models.optimizer import one_cycle
+from latentode.models.progress import progress_bar
 from latentode.nn import ContinuousFlow
 from latentode.solvers.checks import check_not_negative, check_positive, check_sizes
-
-_WARM_UP = 0.1  # of all steps
 
 
 class Plan(NamedTuple):
@@ -85,9 +82,11 @@ def train_flow(
     """
     optimizer = torch.optim.Adam(flow.parameters(), plan.learning_rate)
     n_steps = plan.max_epochs * -(-len(x) // plan.batch_size)
-    cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step / n_steps))
+    cycle = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: one_cycle(step, n_steps=n_steps)
+    )
     history, best, weights = list[Epoch](), 0, copy.deepcopy(flow.state_dict())
-    with _bar(label, plan.max_epochs) as bar:
+    with progress_bar(label, plan.max_epochs) as bar:
         for epoch in range(1, plan.max_epochs + 1):
             losses, evals = zip(*_steps(flow, x, plan, optimizer, cycle), strict=True)
             train_loss = sum(losses) / len(losses)
@@ -100,13 +99,6 @@ def train_flow(
                 break
     flow.load_state_dict(weights)
     return history
-
-
-def _share(progress: float) -> float:
-    """Give the share of the learning rate: up within a tenth of the steps, then down a cosine."""
-    if progress < _WARM_UP:
-        return 0.04 + 0.96 * progress / _WARM_UP
-    return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2
 
 
 def _steps(
@@ -149,12 +141,3 @@ def _objective(flow: ContinuousFlow, x: Tensor, plan: Plan) -> tuple[float, Tens
 @torch.no_grad()
 def _mean_loss(flow: ContinuousFlow, x: Tensor) -> float:
     return -float(flow().log_prob(x).mean())
-
-
-@contextmanager
-def _bar(label: str | None, n_epochs: int) -> Iterator["tqdm[None]"]:
-    disable = True if label is None else None  # None: where nobody looks on
-    with tqdm(
-        total=n_epochs, desc=label, unit="epoch", mininterval=0.5, leave=False, disable=disable
-    ) as bar:
-        yield bar

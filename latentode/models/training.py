@@ -16,8 +16,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from tqdm import tqdm
 
+from latentode.models.progress import progress_bar
 from latentode.solvers.checks import check_part
 
 _RANDOM_STATE = threading.RLock()
@@ -91,14 +91,7 @@ class EpochBar(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Begin the bar."""
-        self._bar = tqdm(
-            total=trainer.max_epochs,
-            desc=self.label,
-            unit="epoch",
-            mininterval=0.5,
-            leave=False,
-            disable=None,  # where nobody looks on, as in a log
-        )
+        self._bar = progress_bar(self.label, int(trainer.max_epochs or 0))
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

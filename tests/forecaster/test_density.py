@@ -80,6 +80,16 @@ def test_the_same_seed_gives_the_same_model_and_leaves_the_random_state(moons):
     assert np.array_equal(first.sample(5, random_state=3), first.sample(5, random_state=3))
 
 
+def test_without_a_seed_the_random_state_of_numpy_is_left(moons):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+
+    first, second = (FlowDensity(**{**TINY, "random_state": None}).fit(moons) for _ in range(2))
+    assert not np.array_equal(first.sample(5), first.sample(5))
+
+    assert not np.array_equal(first.score_samples(moons), second.score_samples(moons))
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
 def test_the_best_epoch_is_kept(moons):
     options = {**TINY, "max_epochs": 40, "learning_rate": 0.3, "patience": 3}
     model = FlowDensity(**options).fit(moons)
