@@ -1,12 +1,10 @@
 """Batches for training and validation, out of a data frame."""
 
 import copy
-import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Self
 
 import lightning
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -34,99 +32,13 @@ from latentode.data import (
     time_holdout,
     to_panel,
 )
+from latentode.models.batches import Batches, FixedBatches
 from latentode.solvers.checks import check_choice, check_part, check_sizes
 
 # Batches of an epoch at least: a few series are cut at other times again and again.
 _LEAST_BATCHES = 4
-# Batches that are filled together, so that each holds series of about one length.
-_BUCKET = 16
 # Series that are validated at a time.
 _VAL_SIZE = 256
-
-
-class Batches:
-    """The batches of an epoch, drawn anew each time they are gone through.
-
-    Parameters
-    ----------
-    series : Tensor
-        Which series to go through.
-    sizes : Tensor
-        Rows of each of them: those of a batch are to have about as many.
-    draw : callable
-        Give the batch of some series, drawn from a generator.
-    batch_size : int
-        Series in a batch.
-    n_draws : int
-        How many draws make an epoch: each series once, in an order drawn anew, and so on from the
-        first.
-    seed : int, default=0
-        Seed of all draws; the n-th epoch draws the same however it was reached.
-    first_epoch : int, default=0
-        Number of the epoch to begin with.
-    """
-
-    def __init__(
-        self,
-        series: Tensor,
-        sizes: Tensor,
-        draw: Callable[[Tensor, Generator], Batch],
-        *,
-        batch_size: int,
-        n_draws: int,
-        seed: int = 0,
-        first_epoch: int = 0,
-    ) -> None:
-        self._series = series
-        self._sizes = sizes
-        self._draw = draw
-        self._batch_size = batch_size
-        self._seed = seed
-        self._n_draws = n_draws
-        self._epoch = first_epoch
-
-    def __len__(self) -> int:
-        return math.ceil(self._n_draws / self._batch_size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        state = np.random.SeedSequence([self._seed, self._epoch]).generate_state(1, np.uint64)
-        generator = Generator().manual_seed(int(state[0]))
-        self._epoch += 1
-        for numbers in self._grouped(self._order(generator), generator):
-            yield self._draw(self._series[numbers], generator)
-
-    def _order(self, generator: Generator) -> Tensor:
-        n = len(self._series)
-        rounds = range(math.ceil(self._n_draws / n))
-        order = torch.cat([torch.randperm(n, generator=generator) for _ in rounds])
-        return order[: self._n_draws]
-
-    def _grouped(self, order: Tensor, generator: Generator) -> list[Tensor]:
-        """Split an order into batches of series of about one length, in an order of their own."""
-        batches: list[Tensor] = []
-        for bucket in order.split(_BUCKET * self._batch_size):
-            by_size = bucket[self._sizes[bucket].argsort(stable=True)]
-            batches += by_size.split(self._batch_size)
-        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-
-
-class FixedBatches:
-    """The same batches in every epoch.
-
-    Parameters
-    ----------
-    batches : sequence of Batch
-        The batches; a bare list would be taken for several loaders.
-    """
-
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self._batches)
 
 
 class SeriesDataModule(lightning.LightningDataModule):
@@ -355,22 +267,29 @@ class SeriesDataModule(lightning.LightningDataModule):
             batch_size=self.batch_size,
             n_draws=max(len(series), _LEAST_BATCHES * self.batch_size),
             seed=self.random_state,
-            first_epoch=0 if self.trainer is None else self.trainer.current_epoch,
+            **self._place(),
         )
 
     def val_dataloader(self) -> FixedBatches:
         """Give batches that ask for the held-out rows, from those before them."""
         if self._val is not None:
-            return FixedBatches(self._val)
+            return FixedBatches(self._val, **self._place())
         first, cut, end = self.scaled.offsets[:-1], self._end, self.scaled.offsets[1:]
         series = (end > cut).nonzero().squeeze(1)
         sizes = (end - first)[series]
         in_order = series[sizes.argsort(stable=True)]
-        return FixedBatches([
+        batches = [
             gather_batch(self.scaled, self._held_out(some))
             for some in in_order.split(_VAL_SIZE)
             if len(some)
-        ])
+        ]
+        return FixedBatches(batches, **self._place())
+
+    def _place(self) -> dict[str, int]:
+        """Give which rank of how many this is."""
+        if self.trainer is None:
+            return {"rank": 0, "world_size": 1}
+        return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
 
     def _held_out(self, series: Tensor) -> Parts:
         first, cut, end = (
