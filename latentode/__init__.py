@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
     from latentode.forecaster import LinearInterpolation as LinearInterpolation
     from latentode.forecaster import ModelFileError as ModelFileError
+    from latentode.forecaster import ResumeError as ResumeError
     from latentode.forecaster import SeriesMean as SeriesMean
     from latentode.forecaster import TimeCutoffSplit as TimeCutoffSplit
     from latentode.forecaster import TrainingMean as TrainingMean
@@ -45,6 +46,7 @@ _HOMES = {
     "ModelFileError": "latentode.forecaster",
     "ODENetClassifier": "latentode.supervised",
     "ODENetRegressor": "latentode.supervised",
+    "ResumeError": "latentode.forecaster",
     "SeriesDataModule": "latentode.models",
     "SeriesMean": "latentode.forecaster",
     "SolverError": "latentode.solvers",
@@ -70,6 +72,7 @@ __all__ = [
     "ModelFileError",
     "ODENetClassifier",
     "ODENetRegressor",
+    "ResumeError",
     "SeriesDataModule",
     "SeriesMean",
     "SolverError",

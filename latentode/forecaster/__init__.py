@@ -11,6 +11,7 @@ from latentode.forecaster.naive import (
     SeriesMean,
     TrainingMean,
 )
+from latentode.forecaster.resume import ResumeError
 from latentode.forecaster.splits import TimeCutoffSplit
 from latentode.forecaster.trained import TrainedForecaster
 
@@ -22,6 +23,7 @@ __all__ = [
     "LatentODEForecaster",
     "LinearInterpolation",
     "ModelFileError",
+    "ResumeError",
     "SeriesMean",
     "TimeCutoffSplit",
     "TrainedForecaster",

@@ -1,9 +1,11 @@
 """The forecaster of the latent ODE: ``fit(df)`` and ``predict(times)``."""
 
 import math
+import os
 import time
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -13,6 +15,8 @@ from torch import nn
 from latentode.data import OnDuplicates, ScaledPanel, Scaler, Schema, as_native, scale_panel
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
 from latentode.forecaster.question import Question
+from latentode.forecaster.resume import Training, open_training
+from latentode.forecaster.saving import parameters_as_json
 from latentode.forecaster.seed import draw_seed
 from latentode.forecaster.table import beside, draws_table
 from latentode.forecaster.trained import TrainedForecaster
@@ -25,7 +29,6 @@ from latentode.models import (
     latent_path,
     own_torch_state,
     sample,
-    train,
     unscaled,
 )
 from latentode.solvers.checks import (
@@ -40,6 +43,8 @@ _N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1000, 10, 100
 _REFIT_SHARE = 0.6
 # Decay of the moving average of the weights, which is what is kept of a training.
 _AVERAGING = 0.99
+# Parameters that change nothing of what is learned.
+_NO_MATTER = ("verbose", "logger")
 
 
 class LatentODEForecaster(TrainedForecaster):
@@ -237,7 +242,14 @@ class LatentODEForecaster(TrainedForecaster):
         self.warm_start = warm_start
         self.random_state = random_state
 
-    def fit(self, df: object, y: None = None, *, static: object = None) -> Self:
+    def fit(
+        self,
+        df: object,
+        y: None = None,
+        *,
+        static: object = None,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Learn from every series of a frame.
 
         Parameters
@@ -248,6 +260,11 @@ class LatentODEForecaster(TrainedForecaster):
             Not used; the targets are columns of ``df``.
         static : DataFrame, optional
             Static covariates, where ``df`` does not have them: one row for each series.
+        resume : path, optional
+            A file that keeps the state of training, about once a second. If training ends early,
+            even by a loss of power, the same call goes on from there, and comes to the very
+            weights that it would have come to (on a CPU). Once it is over, the same call gives
+            the model at once. The file may be removed then.
 
         Returns
         -------
@@ -258,22 +275,31 @@ class LatentODEForecaster(TrainedForecaster):
         ------
         FrameError
             If the frame does not keep the contract; the message says where, and how to mend it.
+        ResumeError
+            If ``resume`` is damaged, or keeps a training on other data or with other parameters.
         ValueError
             If a parameter cannot be used.
         """
-        return self._fit(df, static)
+        return self._fit(df, static, resume=resume)
 
-    def _fit(self, df: object, static: object = None, epochs: int | None = None) -> Self:
+    def _fit(
+        self,
+        df: object,
+        static: object = None,
+        epochs: int | None = None,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> Self:
         check_numbers(self)
         check_choices(self)
         began = time.perf_counter()
-        seed = self._seed()
-        with own_torch_state(seed):
-            data = self._data(df, seed, static=static)
+        training = open_training(resume, self._seed())
+        with own_torch_state(training.seed):
+            data = self._data(df, training.seed, static=static)
+            training.check(self._what_matters(), data.panel)
             module = self.build_module(data.schema)
             if self.warm_start and hasattr(self, "module_"):
                 self._start_where_it_was(module, data.panel)
-            history = self._train(module, data, epochs or self.max_epochs)
+            history = self._train(module, data, epochs or self.max_epochs, training)
         self.module_ = module
         self.scaler_ = data.scaler
         self.context_ = data.panel
@@ -283,6 +309,12 @@ class LatentODEForecaster(TrainedForecaster):
         self.fit_seconds_ = time.perf_counter() - began
         self.see_columns(data.schema)
         return self
+
+    def _what_matters(self) -> dict[str, object]:
+        """Give the parameters that training depends on, as JSON."""
+        parameters = self.get_params(deep=False)
+        kept = {k: v for k, v in parameters.items() if k not in _NO_MATTER}
+        return parameters_as_json(kept)
 
     def _seed(self) -> int:
         return draw_seed(self.random_state)
@@ -312,32 +344,45 @@ class LatentODEForecaster(TrainedForecaster):
         )
 
     def _train(
-        self, module: LatentModel, data: SeriesDataModule, max_epochs: int | None
+        self,
+        module: LatentModel,
+        data: SeriesDataModule,
+        max_epochs: int | None,
+        training: Training,
     ) -> pd.DataFrame:
         """Stop early on the held-out rows, then go on a little with all of them."""
         max_epochs = max_epochs or _n_epochs(len(data.train_dataloader()))
-        history = self._train_stage(module, data, max_epochs=max_epochs, stage="fit")
+        stage = partial(self._train_stage, module, training=training)
+        history = stage("fit", data, max_epochs=max_epochs)
         if not (self.refit and data.n_held_out):
             return history
         whole, n_epochs = data.without_holdout(), math.ceil(_REFIT_SHARE * max_epochs)
         module.learning_rate = self.learning_rate / 2
-        refit = self._train_stage(module, whole, max_epochs=n_epochs, stage="refit")
+        refit = stage("refit", whole, max_epochs=n_epochs)
         return pd.concat([history, refit], ignore_index=True)
 
     def _train_further(
-        self, module: LatentModel, data: SeriesDataModule, epochs: int | None
+        self, module: LatentModel, data: SeriesDataModule, epochs: int | None, seed: int
     ) -> pd.DataFrame:
         """Train on all rows, as in the refit."""
         check_numbers(self)
         n_epochs = self.max_epochs or _n_epochs(len(data.train_dataloader()))
         epochs = epochs or math.ceil(_REFIT_SHARE * n_epochs)
         module.learning_rate = self.learning_rate / 2
-        return self._train_stage(module, data, max_epochs=epochs, stage="further")
+        training = Training(seed)
+        return self._train_stage(module, "further", data, max_epochs=epochs, training=training)
 
     def _train_stage(
-        self, module: LatentModel, data: SeriesDataModule, *, max_epochs: int, stage: str
+        self,
+        module: LatentModel,
+        stage: str,
+        data: SeriesDataModule,
+        *,
+        max_epochs: int,
+        training: Training,
     ) -> pd.DataFrame:
-        history = train(
+        history = training.train(
+            stage,
             module,
             data,
             max_epochs=max_epochs,

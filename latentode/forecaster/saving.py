@@ -38,14 +38,14 @@ def pack(model: "TrainedForecaster") -> Content:
     TypeError
         If an id, the name of a column or a parameter is of a type that a file has no form for.
     """
-    _check_labels(model.context_)
+    check_labels(model.context_)
     tensors = {_WEIGHTS + k: v.cpu() for k, v in model.module_.state_dict().items()}
     learned = {name: take_apart(getattr(model, name), name, tensors) for name in _LEARNED}
     header = {
         "class": type(model).__name__,
         "versions": _versions(),
-        "parameters": _parameters(model.get_params(deep=False)),
-        "fitted_with": _parameters(model.fitted_with_),
+        "parameters": parameters_as_json(model.get_params(deep=False)),
+        "fitted_with": parameters_as_json(model.fitted_with_),
         "history": to_json(model.history_.to_dict("list")),
         **learned,
     }
@@ -67,14 +67,14 @@ def unpack(cls: type[F], content: Content, name: str) -> F:
             f"{name} holds a {header['class']}, not a {cls.__name__}.",
             f"model = latentode.{header['class']}.load({as_code(name)})",
         )
-    model = _with_parameters(cls, header, "parameters", name)
+    model = _withparameters_as_json(cls, header, "parameters", name)
     for attribute in _LEARNED:
         setattr(model, attribute, put_together(header[attribute], tensors))
     model.history_ = pd.DataFrame(from_json(header["history"]))
     model.fitted_with_ = {k: from_json(v) for k, v in header["fitted_with"].items()}
     _check_panel(model.context_, name)
     model.see_columns(model.context_.schema)
-    builder = _with_parameters(cls, header, "fitted_with", name)
+    builder = _withparameters_as_json(cls, header, "fitted_with", name)
     weights = {k.removeprefix(_WEIGHTS): v for k, v in tensors.items() if k.startswith(_WEIGHTS)}
     model.module_ = _built(builder, model.schema_, weights, name)
     return model
@@ -104,7 +104,7 @@ def _built(
     return module.eval()
 
 
-def _with_parameters(cls: type[F], header: dict[str, Any], key: str, name: str) -> F:
+def _withparameters_as_json(cls: type[F], header: dict[str, Any], key: str, name: str) -> F:
     """Make an estimator with the parameters that the file names."""
     parameters = {k: from_json(v) for k, v in header[key].items()}
     unknown = set(parameters) - set(cls().get_params(deep=False))
@@ -117,7 +117,14 @@ def _with_parameters(cls: type[F], header: dict[str, Any], key: str, name: str) 
     return cls(**parameters)
 
 
-def _parameters(parameters: Mapping[str, object]) -> dict[str, Any]:
+def parameters_as_json(parameters: Mapping[str, object]) -> dict[str, Any]:
+    """Give parameters as JSON, without the live objects among them.
+
+    Raises
+    ------
+    TypeError
+        If one is of a type that a file has no form for; it is named.
+    """
     kept = {name: None if name in _NOT_KEPT else value for name, value in parameters.items()}
     return {name: _parameter(name, value) for name, value in kept.items()}
 
@@ -132,7 +139,14 @@ def _parameter(name: str, value: object) -> Any:  # noqa: ANN401  whatever JSON 
         ) from None
 
 
-def _check_labels(panel: Panel) -> None:
+def check_labels(panel: Panel) -> None:
+    """Refuse ids and names of columns that a file has no form for.
+
+    Raises
+    ------
+    TypeError
+        With the first of them.
+    """
     schema = panel.schema
     column = as_code(next(iter(schema.id_cols), None))
     _check("series", panel.ids, f"df[{column}] = df[{column}].map(str)")

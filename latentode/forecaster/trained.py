@@ -62,7 +62,7 @@ class TrainedForecaster(Forecaster):
 
     @abstractmethod
     def _train_further(
-        self, module: LatentModel, data: SeriesDataModule, epochs: int | None
+        self, module: LatentModel, data: SeriesDataModule, epochs: int | None, seed: int
     ) -> pd.DataFrame:
         """Train a module on all rows of the data, and give its losses."""
 
@@ -123,7 +123,7 @@ class TrainedForecaster(Forecaster):
         data = self._data(context, seed, scaler=self.scaler_).without_holdout()
         module = copy.deepcopy(self.module_)  # what was there stays if training fails
         with own_torch_state(seed):
-            history = self._train_further(module, data, epochs)
+            history = self._train_further(module, data, epochs, seed)
         self.module_, self.context_, self.calibration_ = module, context, None
         self.history_ = pd.concat([self.history_, history], ignore_index=True)
         self.fit_seconds_ += time.perf_counter() - began

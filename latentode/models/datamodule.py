@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import lightning
 import torch
@@ -177,6 +177,8 @@ class SeriesDataModule(lightning.LightningDataModule):
         self._cut = self.scaled.offsets[:-1] + _rows_before_cut(observed, self.regime)
         _check_cut(self.regime, self._end, self._cut)
         self._val = None if val is None else self._questions_of(val)
+        self._batches: Batches | None = None
+        self._reached: dict[str, int] | None = None
 
     @property
     def n_features(self) -> int:
@@ -207,6 +209,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         """Give the same series, in the same scales, with every row to train on."""
         whole = copy.copy(self)
         whole._end = self.scaled.offsets[1:]
+        whole._batches = whole._reached = None
         return whole
 
     def questions(self, context: object, asked: object, *, static: object = None) -> list[Batch]:
@@ -260,7 +263,7 @@ class SeriesDataModule(lightning.LightningDataModule):
         if self.regime.cut is not None:
             n_stretches = (end > cut).long()  # with nothing after the cut, there is no question
         series = torch.arange(self.scaled.n_series).repeat_interleave(n_stretches)
-        return Batches(
+        self._batches = Batches(
             series,
             (end - first)[series],
             draw,
@@ -269,6 +272,19 @@ class SeriesDataModule(lightning.LightningDataModule):
             seed=self.random_state,
             **self._place(),
         )
+        if self._reached is not None:
+            self._batches.load_state_dict(self._reached)
+        return self._batches
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give how far training is, for a checkpoint."""
+        return {} if self._batches is None else self._batches.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint was, with batches that were given or are yet to be."""
+        self._reached = state_dict or None
+        if self._batches is not None and self._reached is not None:
+            self._batches.load_state_dict(self._reached)
 
     def val_dataloader(self) -> FixedBatches:
         """Give batches that ask for the held-out rows, from those before them."""

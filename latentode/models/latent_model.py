@@ -162,6 +162,14 @@ class LatentModel(lightning.LightningModule):
             self.log(name, torch.stack(values).mean())
         self._epoch.clear()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the losses of an epoch that has begun."""
+        checkpoint["losses"] = [torch.stack(losses) for losses in self._epoch]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the losses of an epoch that had begun."""
+        self._epoch = [Losses(*losses.unbind()) for losses in checkpoint.get("losses", [])]
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val_loss``, the loss of a value under the mean of q, without prior or penalty."""
         fit = fit_of_mean(self, batch, self.objective.loss)

@@ -17,10 +17,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from latentode.models.going_on import HandState, InHand, OwnDraws, State, Write
 from latentode.models.progress import progress_bar
 from latentode.solvers.checks import check_part
 
 _RANDOM_STATE = threading.RLock()
+# What a checkpoint holds of the best epoch.
+_REMEMBERED = ("best_epoch", "best_loss", "history", "_best_weights")
 
 
 class KeepBest(Callback):
@@ -47,6 +50,21 @@ class KeepBest(Callback):
         self._validated: dict[str, Tensor] | None = None
         self._best_weights: dict[str, Tensor] | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """Give what there is to remember, for a checkpoint."""
+        return {name: getattr(self, name) for name in _REMEMBERED}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember what a checkpoint did."""
+        for name in _REMEMBERED:
+            setattr(self, name, state_dict[name])
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Stop at once if training was over when its state was kept."""
+        trainer.should_stop |= self._is_over(trainer.current_epoch)
+
     def on_validation_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
@@ -65,13 +83,17 @@ class KeepBest(Callback):
         if val_loss < self.best_loss:
             self.best_loss, self.best_epoch = val_loss, trainer.current_epoch + 1
             self._best_weights = self._validated
-        elif self.patience and trainer.current_epoch + 1 - (self.best_epoch or 0) > self.patience:
-            trainer.should_stop = True
+        trainer.should_stop |= self._is_over(trainer.current_epoch + 1)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Put the best weights back."""
         if self._best_weights is not None:
             pl_module.load_state_dict(self._best_weights)
+
+    def _is_over(self, n_epochs: int) -> bool:
+        if not self.patience or self.best_epoch is None:
+            return False
+        return n_epochs - self.best_epoch > self.patience
 
 
 class EpochBar(Callback):
@@ -123,6 +145,9 @@ def train(
     label: str | None,
     averaging: float = 0.0,
     logger: object = None,
+    seed: int | None = None,
+    keep: Write | None = None,
+    state: State | None = None,
 ) -> list[dict[str, float]]:
     """Train a module in place, and leave it with the weights of its best epoch.
 
@@ -144,6 +169,13 @@ def train(
         Decay of the moving average of the weights, which is validated and kept; 0 for none.
     logger : lightning.pytorch.loggers.Logger, optional
         Where to log the losses of each epoch; by default nothing is written.
+    seed : int, optional
+        Seed of what is drawn in training, such as dropout; by default drawn from torch's state.
+    keep : callable, optional
+        Is given the state of the training again and again, made of numbers, text and tensors.
+    state : dict, optional
+        The state to go on from, as ``keep`` was given it: the weights in the end are those that
+        they would have been, to the bit on a CPU.
 
     Returns
     -------
@@ -157,11 +189,15 @@ def train(
             "Fix: logger = lightning.pytorch.loggers.CSVLogger('logs')"
         )
     best = KeepBest(patience)
-    callbacks: list[Callback] = [best]  # before the average, which it copies
+    seed = int(torch.randint(2**62, ())) if seed is None else seed
+    # The best before the average, which it copies.
+    callbacks: list[Callback] = [best, OwnDraws(seed)]
     if averaging:
         callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(averaging)))
     if label is not None:
         callbacks.append(EpochBar(label))
+    if keep is not None:
+        callbacks.append(HandState())
     with quiet():
         trainer = lightning.Trainer(
             max_epochs=max_epochs,
@@ -171,12 +207,13 @@ def train(
             num_sanity_val_steps=0,
             logger=logger or False,
             log_every_n_steps=1,  # losses are logged once an epoch, at its last step
-            enable_checkpointing=False,
+            enable_checkpointing=keep is not None,
             enable_progress_bar=False,
             enable_model_summary=False,
             callbacks=callbacks,
+            plugins=None if keep is None else [InHand(keep, state)],
         )
-        _fit(trainer, module, data)
+        _fit(trainer, module, data, None if state is None else "state")
     module.eval()
     return best.history
 
@@ -185,10 +222,11 @@ def _fit(
     trainer: lightning.Trainer,
     module: lightning.LightningModule,
     data: lightning.LightningDataModule,
+    state: str | None,
 ) -> None:
     """Fit, and end by a signal as programs do."""
     try:
-        trainer.fit(module, datamodule=data)
+        trainer.fit(module, datamodule=data, ckpt_path=state)
     except SIGTERMException as error:
         raise SystemExit(128 + signal.SIGTERM) from error
     except SystemExit as error:  # how Lightning ends after Ctrl-C
