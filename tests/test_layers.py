@@ -25,7 +25,9 @@ LAYERS = {
     "solvers": Layer(set(), {"torch"}),
     "nn": Layer({"solvers"}, {"torch"}),
     "data": Layer({"solvers", "nn"}, {"torch", "numpy", "pandas", "narwhals"}),
-    "models": Layer({"solvers", "nn", "data"}, {"torch", "numpy", "lightning", "tqdm"}),
+    "models": Layer(
+        {"solvers", "nn", "data"}, {"torch", "numpy", "lightning", "tqdm", "cloudpickle"}
+    ),
     "metrics": Layer(set(), {"numpy", "pandas"}),
     "adapters": Layer(set(), {"numpy", "pandas"}),
     "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),

@@ -13,6 +13,7 @@ import pandas as pd
 from torch import nn
 
 from latentode.data import OnDuplicates, ScaledPanel, Scaler, Schema, as_native, scale_panel
+from latentode.forecaster.devices import on_devices
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
 from latentode.forecaster.question import Question
 from latentode.forecaster.resume import Training, open_training
@@ -126,6 +127,9 @@ class LatentODEForecaster(TrainedForecaster):
         Decay of the weight matrices.
     accelerator : str, default="cpu"
         Where to compute: "cpu", "cuda" or "auto".
+    devices : int, default=1
+        How many devices train together, each in a process of its own; the series of a batch are
+        shared among them. No main guard is needed.
     verbose : int, default=1
         0 shows no progress bar.
     logger : lightning.pytorch.loggers.Logger, optional
@@ -203,6 +207,7 @@ class LatentODEForecaster(TrainedForecaster):
         learning_rate: float = 1e-2,
         weight_decay: float = 1e-2,
         accelerator: str = "cpu",
+        devices: int = 1,
         verbose: int = 1,
         logger: object = None,
         warm_start: bool = False,
@@ -237,6 +242,7 @@ class LatentODEForecaster(TrainedForecaster):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.accelerator = accelerator
+        self.devices = devices
         self.verbose = verbose
         self.logger = logger
         self.warm_start = warm_start
@@ -299,7 +305,10 @@ class LatentODEForecaster(TrainedForecaster):
             module = self.build_module(data.schema)
             if self.warm_start and hasattr(self, "module_"):
                 self._start_where_it_was(module, data.panel)
-            history = self._train(module, data, epochs or self.max_epochs, training)
+            learn = partial(
+                self._train, data=data, max_epochs=epochs or self.max_epochs, training=training
+            )
+            history = on_devices(learn, module, self.devices, self.accelerator)
         self.module_ = module
         self.scaler_ = data.scaler
         self.context_ = data.panel
@@ -335,7 +344,7 @@ class LatentODEForecaster(TrainedForecaster):
             noise_cols=self.noise_cols,
             on_duplicates=self.on_duplicates,
             regime=self.objective,
-            batch_size=int(self.batch_size),
+            batch_size=math.ceil(self.batch_size / self.devices),
             # The end of a series is not told like what lies between two rows.
             val_fraction=0.0 if self.objective == "interpolation" else self.val_fraction,
             max_rows=int(self.max_rows),
@@ -351,14 +360,14 @@ class LatentODEForecaster(TrainedForecaster):
         training: Training,
     ) -> pd.DataFrame:
         """Stop early on the held-out rows, then go on a little with all of them."""
-        max_epochs = max_epochs or _n_epochs(len(data.train_dataloader()))
-        stage = partial(self._train_stage, module, training=training)
-        history = stage("fit", data, max_epochs=max_epochs)
+        max_epochs = max_epochs or _n_epochs(data.n_steps(self.devices))
+        train_stage = partial(self._train_stage, module, training=training)
+        history = train_stage(stage="fit", data=data, max_epochs=max_epochs)
         if not (self.refit and data.n_held_out):
             return history
         whole, n_epochs = data.without_holdout(), math.ceil(_REFIT_SHARE * max_epochs)
         module.learning_rate = self.learning_rate / 2
-        refit = stage("refit", whole, max_epochs=n_epochs)
+        refit = train_stage(stage="refit", data=whole, max_epochs=n_epochs)
         return pd.concat([history, refit], ignore_index=True)
 
     def _train_further(
@@ -366,18 +375,24 @@ class LatentODEForecaster(TrainedForecaster):
     ) -> pd.DataFrame:
         """Train on all rows, as in the refit."""
         check_numbers(self)
-        n_epochs = self.max_epochs or _n_epochs(len(data.train_dataloader()))
+        n_epochs = self.max_epochs or _n_epochs(data.n_steps(self.devices))
         epochs = epochs or math.ceil(_REFIT_SHARE * n_epochs)
         module.learning_rate = self.learning_rate / 2
-        training = Training(seed)
-        return self._train_stage(module, "further", data, max_epochs=epochs, training=training)
+        learn = partial(
+            self._train_stage,
+            stage="further",
+            data=data,
+            max_epochs=epochs,
+            training=Training(seed),
+        )
+        return on_devices(learn, module, self.devices, self.accelerator)
 
     def _train_stage(
         self,
         module: LatentModel,
+        *,
         stage: str,
         data: SeriesDataModule,
-        *,
         max_epochs: int,
         training: Training,
     ) -> pd.DataFrame:
@@ -388,6 +403,7 @@ class LatentODEForecaster(TrainedForecaster):
             max_epochs=max_epochs,
             patience=self.patience,
             accelerator=self.accelerator,
+            devices=int(self.devices),
             label=stage if self.verbose else None,
             averaging=_AVERAGING,
             logger=self.logger,

@@ -100,7 +100,7 @@ def _own_field(forecaster: "LatentODEForecaster") -> nn.Module:
 
 def check_numbers(forecaster: "LatentODEForecaster") -> None:
     """Refuse what would fail late, or not at all; the rest is checked where it is used."""
-    for name in ("latent_size", "hidden_size", "patience", "batch_size", "max_rows"):
+    for name in ("latent_size", "hidden_size", "patience", "batch_size", "max_rows", "devices"):
         check_whole(name, getattr(forecaster, name))
     if forecaster.max_epochs is not None:
         check_whole("max_epochs", forecaster.max_epochs)

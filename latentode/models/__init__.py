@@ -14,6 +14,7 @@ from latentode.models.penalties import (
     ShiftConsistency,
 )
 from latentode.models.prediction import Told, forecast, latent_path, sample, unscaled
+from latentode.models.ranks import RankError, run_ranks
 from latentode.models.regression import fit_corrections
 from latentode.models.rnn import RNN
 from latentode.models.training import own_torch_state, train
@@ -33,6 +34,7 @@ __all__ = [
     "Objective",
     "Penalty",
     "Plan",
+    "RankError",
     "Rows",
     "RowsDataModule",
     "SeriesDataModule",
@@ -44,6 +46,7 @@ __all__ = [
     "forecast",
     "latent_path",
     "own_torch_state",
+    "run_ranks",
     "sample",
     "train",
     "train_flow",

@@ -1,6 +1,7 @@
 """Batches for training and validation, out of a data frame."""
 
 import copy
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
@@ -249,32 +250,44 @@ class SeriesDataModule(lightning.LightningDataModule):
             raise ValueError("val has no value to be told in its second frame: give some.")
         return batches
 
+    def n_steps(self, world_size: int = 1) -> int:
+        """Give how many training steps an epoch has on so many devices."""
+        return math.ceil(self._n_draws(world_size) / self.batch_size / world_size)
+
     def train_dataloader(self) -> Batches:
         """Give the batches of the rows to train on."""
         first, end, cut = self.scaled.offsets[:-1], self._end, self._cut
+        place = self._place()
 
         def draw(series: Tensor, generator: Generator) -> Batch:
             rows = Stretch(first[series], end[series], cut[series])
             batch = self.regime(self.scaled, rows, generator=generator, max_rows=self.max_rows)
             return ask_some(batch, self.max_asked, generator)
 
-        # A long series is drawn once for each stretch that can be read of it.
-        n_stretches = torch.ceil((end - first) / self.max_rows).long()
-        if self.regime.cut is not None:
-            n_stretches = (end > cut).long()  # with nothing after the cut, there is no question
-        series = torch.arange(self.scaled.n_series).repeat_interleave(n_stretches)
+        series = self._stretches()
         self._batches = Batches(
             series,
             (end - first)[series],
             draw,
             batch_size=self.batch_size,
-            n_draws=max(len(series), _LEAST_BATCHES * self.batch_size),
+            n_draws=self._n_draws(place["world_size"]),
             seed=self.random_state,
-            **self._place(),
+            **place,
         )
         if self._reached is not None:
             self._batches.load_state_dict(self._reached)
         return self._batches
+
+    def _stretches(self) -> Tensor:
+        """Give the series of an epoch: a long one for each stretch that can be read of it."""
+        end = self._end
+        n_stretches = torch.ceil((end - self.scaled.offsets[:-1]) / self.max_rows).long()
+        if self.regime.cut is not None:
+            n_stretches = (end > self._cut).long()  # with nothing after it, there is no question
+        return torch.arange(self.scaled.n_series).repeat_interleave(n_stretches)
+
+    def _n_draws(self, world_size: int) -> int:
+        return max(len(self._stretches()), _LEAST_BATCHES * self.batch_size * world_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Give how far training is, for a checkpoint."""

@@ -83,6 +83,7 @@ class LatentModel(lightning.LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self._epoch: list[Losses] = []
+        self._validated: list[Tensor] = []
         for penalty in self.penalties:
             check = getattr(penalty, "check", None)
             if check is not None:
@@ -159,7 +160,7 @@ class LatentModel(lightning.LightningModule):
             return
         names = ("train_loss", "train_fit", "train_kl")
         for name, values in zip(names, zip(*self._epoch, strict=True), strict=True):
-            self.log(name, torch.stack(values).mean())
+            self.log(name, torch.stack(values).mean(), sync_dist=self.trainer.world_size > 1)
         self._epoch.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -171,10 +172,18 @@ class LatentModel(lightning.LightningModule):
         self._epoch = [Losses(*losses.unbind()) for losses in checkpoint.get("losses", [])]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``val_loss``, the loss of a value under the mean of q, without prior or penalty."""
+        """Give the loss of a value under the mean of q, without prior or penalty."""
         fit = fit_of_mean(self, batch, self.objective.loss)
-        n_values = max(int(fit.weight), 1)
-        self.log("val_loss", fit.loss, on_step=False, on_epoch=True, batch_size=n_values)
+        self._validated.append(torch.stack([fit.loss * fit.weight, fit.weight]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val_loss``, the mean over all values of all ranks; a rank may have none."""
+        own = torch.zeros(2, device=self.device)
+        for fit in self._validated:
+            own += fit
+        self._validated.clear()
+        loss, weight = self.trainer.strategy.reduce(own, reduce_op="sum")
+        self.log("val_loss", loss / weight.clamp(min=1))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
         """Give AdamW with one cycle of the learning rate over the whole training."""

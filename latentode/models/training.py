@@ -11,8 +11,10 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -148,6 +150,7 @@ def train(
     seed: int | None = None,
     keep: Write | None = None,
     state: State | None = None,
+    devices: int = 1,
 ) -> list[dict[str, float]]:
     """Train a module in place, and leave it with the weights of its best epoch.
 
@@ -176,6 +179,9 @@ def train(
     state : dict, optional
         The state to go on from, as ``keep`` was given it: the weights in the end are those that
         they would have been, to the bit on a CPU.
+    devices : int, default=1
+        Devices to train on; with more than one, this is to run in a process of `run_ranks` on
+        each of them.
 
     Returns
     -------
@@ -194,15 +200,21 @@ def train(
     callbacks: list[Callback] = [best, OwnDraws(seed)]
     if averaging:
         callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(averaging)))
-    if label is not None:
+    if label is not None and not _rank():
         callbacks.append(EpochBar(label))
     if keep is not None:
         callbacks.append(HandState())
+    # What the machine is part of, such as a cluster, does not matter to processes of our own.
+    plugins: list[Any] = [] if devices == 1 else [LightningEnvironment()]
+    if keep is not None:
+        plugins.append(InHand(keep, state))
     with quiet():
         trainer = lightning.Trainer(
             max_epochs=max_epochs,
             accelerator=accelerator,
-            devices=1,
+            devices=devices,
+            # Not every batch needs every weight.
+            strategy="auto" if devices == 1 else DDPStrategy(find_unused_parameters=True),
             gradient_clip_val=1.0,
             num_sanity_val_steps=0,
             logger=logger or False,
@@ -211,11 +223,15 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
             callbacks=callbacks,
-            plugins=None if keep is None else [InHand(keep, state)],
+            plugins=plugins,
         )
         _fit(trainer, module, data, None if state is None else "state")
     module.eval()
     return best.history
+
+
+def _rank() -> int:
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def _fit(
