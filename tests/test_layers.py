@@ -32,6 +32,10 @@ LAYERS = {
     "adapters": Layer(set(), {"numpy", "pandas"}),
     "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),
     "datasets": Layer(set(), {"pandas"}),
+    "cli": Layer(
+        {"data", "models", "forecaster", "datasets", "versions"}, {"numpy", "pandas", "yaml"}
+    ),
+    "__main__": Layer({"cli"}, set()),
     "versions": Layer(set(), {"torch"}),
     "supervised": Layer(
         {"solvers", "nn", "data", "models"}, {"torch", "numpy", "pandas", "sklearn"}

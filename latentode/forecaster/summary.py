@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentode.data import Panel, Schema, difference, drop_empty_rows, times_as_column
+from latentode.data import Panel, Scaler, Schema, difference, drop_empty_rows, times_as_column
 from latentode.data.errors import count, listed, plainly
 
 if TYPE_CHECKING:
@@ -30,14 +30,34 @@ def summarize(model: "TrainedForecaster") -> str:
     str
         At most 25 lines.
     """
-    panel, schema = model.context_, model.schema_
     lines = [
         type(model).__name__,
-        *_lines(_columns(schema)),
-        *_lines(_rows(panel)),
-        *_lines(_times(panel, model.scaler_.time_unit)),
-        *_lines(_targets(model)),
+        describe(model.context_, model.scaler_),
         *_lines(_training(model)),
+    ]
+    return "\n".join(lines)
+
+
+def describe(panel: Panel, scaler: Scaler) -> str:
+    """Tell what a frame holds: columns, series, times and values.
+
+    Parameters
+    ----------
+    panel : Panel
+        The frame as it was read.
+    scaler : Scaler
+        Its scales.
+
+    Returns
+    -------
+    str
+        A line for each fact, and for each of the first targets.
+    """
+    lines = [
+        *_lines(_columns(panel.schema)),
+        *_lines(_rows(panel)),
+        *_lines(_times(panel, scaler.time_unit)),
+        *_lines(_targets(panel, scaler)),
     ]
     return "\n".join(lines)
 
@@ -103,8 +123,8 @@ def _as_spans(schema: Schema) -> Schema:
     return schema._replace(time_kind="timedelta", time_zone=None)
 
 
-def _targets(model: "TrainedForecaster") -> Iterator[tuple[str, str]]:
-    panel, schema, scaler = model.context_, model.schema_, model.scaler_
+def _targets(panel: Panel, scaler: Scaler) -> Iterator[tuple[str, str]]:
+    schema = panel.schema
     names = schema.target_cols
     n_constant = int((scaler.std[: len(names)] == 0).sum())
     constant = f"; {n_constant} constant, forecast as that" if n_constant else ""
