@@ -29,7 +29,7 @@ LAYERS = {
     "metrics": Layer(set(), {"numpy", "pandas"}),
     "adapters": Layer(set(), {"numpy", "pandas"}),
     "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),
-    "datasets": Layer(set(), {"pandas"}),
+    "datasets": Layer({"solvers"}, {"torch", "numpy", "pandas"}),
     "versions": Layer(set(), {"torch"}),
     "supervised": Layer(
         {"solvers", "nn", "data", "models"}, {"torch", "numpy", "pandas", "sklearn"}
