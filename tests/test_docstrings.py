@@ -16,6 +16,7 @@ PACKAGES = [
     "latentode",
     "latentode.solvers",
     "latentode.nn",
+    "latentode.datasets",
     "latentode.plotting",
     "latentode.adapters",
 ]

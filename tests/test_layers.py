@@ -31,11 +31,11 @@ LAYERS = {
     "metrics": Layer(set(), {"numpy", "pandas"}),
     "adapters": Layer(set(), {"numpy", "pandas"}),
     "plotting": Layer(set(), {"numpy", "pandas", "matplotlib"}),
-    "datasets": Layer(set(), {"pandas"}),
     "cli": Layer(
         {"data", "models", "forecaster", "datasets", "versions"}, {"numpy", "pandas", "yaml"}
     ),
     "__main__": Layer({"cli"}, set()),
+    "datasets": Layer({"solvers"}, {"torch", "numpy", "pandas"}),
     "versions": Layer(set(), {"torch"}),
     "supervised": Layer(
         {"solvers", "nn", "data", "models"}, {"torch", "numpy", "pandas", "sklearn"}

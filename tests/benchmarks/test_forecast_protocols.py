@@ -104,24 +104,6 @@ def test_as_many_steps_of_a_hopper_are_read_as_published(small, cache):
         assert (context.groupby("series").size() == n).all()
 
 
-def test_an_ode_bank_is_sparse_and_noisy(small):
-    times, states = forecast_ode_bank.simulated(forecast_ode_bank.EQUATIONS["lorenz"], seed=0)
-    clean = forecast_ode_bank.standardised(states)
-    noisy = forecast_ode_bank.corrupted(clean, np.random.default_rng(0))
-    assert np.isfinite(noisy).mean() == pytest.approx(0.2, abs=0.01)
-    assert np.nanstd(noisy - clean) == pytest.approx(0.05, rel=0.05)
-    assert len(times) == noisy.shape[1] == 100
-
-
-@pytest.mark.parametrize("name", forecast_ode_bank.EQUATIONS)
-def test_an_equation_gives_states_that_move(name, small):
-    equation = forecast_ode_bank.EQUATIONS[name]
-    _, states = forecast_ode_bank.simulated(equation, seed=0)
-    assert states.shape[2] == len(equation.start)
-    assert np.isfinite(states).all()
-    assert (states.std(axis=1) > 1e-3).all()
-
-
 def test_hours_lose_what_the_published_code_loses():
     rows = [
         *((1, 0, "Age", 50.0), (1, 5, None, 1.0), (1, 7, "HR", 80.0), (1, 30, "HR", 90.0)),

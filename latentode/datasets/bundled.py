@@ -1,4 +1,4 @@
-"""Data sets that come with the package, as frames ready for `LatentODEForecaster.fit`."""
+"""Data sets that come with the package, read from files whose checksums are known."""
 
 from hashlib import sha256
 from io import BytesIO
@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["load_icu", "load_pbcseq"]
-
 _SHA256 = {
     "icu/data.csv.gz": "858c59200f61be1ca399ca374b24225b54cf00f2a73da40d5191ede59036142a",
     "pbcseq/data.csv.gz": "7ff4a545255af865037ffb9f86cd6f0e5b987719a96f3de1f2589bd8e4fb0b9d",
     "pbcseq/static.csv.gz": "3f104ecc64d500d4da4fa13504f8040aa03e15e67fe4b101a4357a32b89c8830",
 }
 # Where a wheel puts the files, then where a checkout has them.
-_FOLDERS = (Path(__file__).parent / "_data", Path(__file__).parents[1] / "datasets")
+_FOLDERS = (Path(__file__).parents[1] / "_data", Path(__file__).parents[2] / "datasets")
 
 
 def load_icu() -> pd.DataFrame:

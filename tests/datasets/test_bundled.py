@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentode import datasets, load_icu, load_pbcseq
+from latentode import load_icu, load_pbcseq
+from latentode.datasets import bundled
 
-FOLDER = Path(__file__).parents[1] / "datasets"
+FOLDER = Path(__file__).parents[2] / "datasets"
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.csv.gz"))
 FRAMES = {"icu": load_icu, "pbcseq": load_pbcseq}
 
@@ -58,8 +59,8 @@ def table(card, heading):
 
 
 def test_every_file_has_its_checksum_in_the_module_and_in_its_card():
-    assert sorted(datasets._SHA256) == FILES
-    for file, expected in datasets._SHA256.items():
+    assert sorted(bundled._SHA256) == FILES
+    for file, expected in bundled._SHA256.items():
         folder, base = file.split("/")
         assert sha256((FOLDER / file).read_bytes()).hexdigest() == expected
         assert f"| `{base}` | `{expected}` |" in (FOLDER / folder / "card.md").read_text()
@@ -139,13 +140,13 @@ def test_a_changed_file_is_refused(file, tmp_path, monkeypatch):
     content = bytearray((FOLDER / file).read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / file).write_bytes(content)
-    monkeypatch.setattr(datasets, "_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(bundled, "_FOLDERS", (tmp_path,))
     with pytest.raises(OSError, match=f"{Path(file).name} must have SHA-256 .* but has"):
         load_icu() if file.startswith("icu") else load_pbcseq(static=True)
 
 
 def test_a_missing_file_is_an_error_that_names_where_it_was_sought(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_FOLDERS", (tmp_path / "a", tmp_path / "b"))
+    monkeypatch.setattr(bundled, "_FOLDERS", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(FileNotFoundError, match=f"{name}/data.csv.gz is neither in .*/a nor in"):
         FRAMES[name]()
 
