@@ -143,7 +143,7 @@ def load_macho() -> pd.DataFrame:
     """Give the brightness of five variable stars in two bands, with known errors.
 
     Stars were seen in clear nights of their season: rows are minutes, nights or months apart. A
-    magnitude comes with its error, which differs a hundredfold between rows.
+    magnitude comes with its error, which differs more than a hundredfold between rows.
 
     Returns
     -------

@@ -39,8 +39,9 @@ _N_DRAWS = 16
 # may be; and the share of them that follows, on all rows, after early stopping.
 _N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1000, 10, 100
 _REFIT_SHARE = 0.6
-# Decay of the moving average of the weights, which is what is kept of a training.
-_AVERAGING = 0.99
+# Decay of the moving average of the weights, which is what is kept of a training; parameters of a
+# mechanism are few, come a long way, and are read.
+_AVERAGING, _OF_MECHANISM = 0.99, 0.9
 
 
 class LatentODEForecaster(TrainedForecaster):
@@ -289,7 +290,7 @@ class LatentODEForecaster(TrainedForecaster):
         self.fitted_with_ = self.get_params(deep=False)
         self.fit_seconds_ = time.perf_counter() - began
         self.see_columns(data.schema)
-        if isinstance(self.vector_field, Mechanism):
+        if self._knows():
             warn_of_late_starts(data.panel)
         return self
 
@@ -298,6 +299,9 @@ class LatentODEForecaster(TrainedForecaster):
         """The trained vector field: a copy of that handed in, or a network."""
         check_is_fitted(self)
         return own_field(self.module_.vector_field)
+
+    def _knows(self) -> bool:
+        return isinstance(self.vector_field, Mechanism)
 
     def _seed(self) -> int:
         return draw_seed(self.random_state)
@@ -359,7 +363,7 @@ class LatentODEForecaster(TrainedForecaster):
             patience=self.patience,
             accelerator=self.accelerator,
             label=stage if self.verbose else None,
-            averaging=_AVERAGING,
+            averaging=_OF_MECHANISM if self._knows() else _AVERAGING,
             logger=self.logger,
         )
         return pd.DataFrame(history).assign(stage=stage)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # Targets that are named, and the width of the words on the left.
 _MOST_TARGETS, _WIDTH = 10, 14
-# Learned numbers of a vector field of your own that are shown.
-_MOST_NUMBERS = 8
+# Parameters of a vector field of your own that are shown, of so many numbers at most.
+_MOST_PARAMETERS, _FEW = 8, 4
 # Parameters that say what the network and its training are.
 _SHOWN = ("latent_size", "hidden_size", "objective", "method", "rtol", "random_state")
 
@@ -144,7 +144,8 @@ def _training(model: "TrainedForecaster") -> Iterator[tuple[str, str]]:
 
 
 def _numbers(field: nn.Module) -> str:
-    """Tell the learned parameters that are single numbers, as far as there is room."""
-    found = [(k, p) for k, p in own_field(field).named_parameters() if p.numel() == 1]
-    shown = [f"{name}={float(p.detach()):.4g}" for name, p in found[:_MOST_NUMBERS]]
-    return ", ".join(shown) or "no single numbers"
+    """Tell the learned parameters that are a few numbers, as far as there is room."""
+    learned = own_field(field).named_parameters()
+    found = [(name, p.detach().flatten().tolist()) for name, p in learned if p.numel() <= _FEW]
+    shown = [f"{k}={', '.join(f'{x:.4g}' for x in v)}" for k, v in found[:_MOST_PARAMETERS]]
+    return "; ".join(shown) or "networks alone"

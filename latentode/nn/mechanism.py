@@ -66,6 +66,9 @@ class Mechanism(nn.Module, ABC):
     time_unit: float | str = 1.0
     state_size: float = 1.0
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @abstractmethod
     def start(self, e: Tensor, given: Given) -> Tensor:
         """Give the state (B, N) of each series at its first row, from e (B, L).

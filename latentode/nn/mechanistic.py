@@ -88,9 +88,8 @@ class MechanisticPath(nn.Module):
     def __init__(self, path: ODEPath) -> None:
         super().__init__()
         if not isinstance(path.field, MechanisticField):
-            raise TypeError(
-                f"a mechanistic path is that of a MechanisticField, not {type(path.field)}."
-            )
+            kind = type(path.field).__name__
+            raise TypeError(f"a mechanistic path is that of a MechanisticField, not {kind}.")
         self.path = path
 
     @property
