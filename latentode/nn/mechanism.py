@@ -15,7 +15,7 @@ class Mechanism(nn.Module, ABC):
     A module of your own, with parameters that are learned, in the units of the data: times,
     values and covariates come and go as they are in the frame. What differs between series, and
     is not known, is a vector ``e``: standard normal a priori, and read from the observations of a
-    series by an encoder.
+    series by an encoder. It stays within 5 of 0.
 
     Every method is given the covariates by the names of their columns, each of the shape of a
     time, as in ``given["rate"]``; a static covariate that is no number is 0 or 1 for each of its

@@ -19,6 +19,9 @@ from latentode.solvers.checks import check_choice
 
 # Least scale, in scaled units: no likelihood is without bound.
 _LEAST_SCALE = 1e-3
+# What a series has of its own is standard normal a priori: beyond this, a value is as good as
+# this, so that an encoder that is not trained yet makes no equation stiff.
+_MOST_SPREAD = 5.0
 _FAMILIES = ("gaussian", "student-t")
 
 
@@ -103,7 +106,7 @@ class MechanisticPath(nn.Module):
         field, zero = self.field, torch.zeros_like(t0)
         told = since(told_to(field, inputs), t0)
         given = field.given([part[:, 0] for part in told.at(zero[:, None])])
-        z0: Tensor = field.mechanism.start(e, given)
+        z0: Tensor = field.mechanism.start(e.clamp(-_MOST_SPREAD, _MOST_SPREAD), given)
         if z0.dim() != 2 or len(z0) != len(e):
             _check_shape(field.mechanism, "start", z0, (len(e), "N"))
         size = field.mechanism.state_size

@@ -88,6 +88,12 @@ def test_the_size_of_a_state_does_not_matter_but_for_tolerances(inputs):
     torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
 
+def test_no_series_is_further_off_than_any_series_is(inputs):
+    t0 = torch.tensor([-0.2])
+    far, most = (path_of(Tank())(torch.tensor([[e]]), t0, t0[:, None], inputs) for e in (1e9, 5.0))
+    torch.testing.assert_close(far, most)
+
+
 def test_what_is_seen_is_told_in_the_units_of_the_model(inputs):
     field = MechanisticField(Tank(), UNITS)
     decoder = MechanisticDecoder(field)
