@@ -8,8 +8,13 @@ if TYPE_CHECKING:
     from latentode.data import LatentODEWarning as LatentODEWarning
     from latentode.data import from_arrays as from_arrays
     from latentode.data import from_events as from_events
+    from latentode.datasets import load_epica as load_epica
+    from latentode.datasets import load_hare_lynx as load_hare_lynx
     from latentode.datasets import load_icu as load_icu
+    from latentode.datasets import load_macho as load_macho
+    from latentode.datasets import load_mauna_loa_co2 as load_mauna_loa_co2
     from latentode.datasets import load_pbcseq as load_pbcseq
+    from latentode.datasets import load_remifentanil as load_remifentanil
     from latentode.forecaster import DecayedMean as DecayedMean
     from latentode.forecaster import FlowDensity as FlowDensity
     from latentode.forecaster import LastValue as LastValue
@@ -56,6 +61,11 @@ _HOMES = {
     "TrainingMean": "latentode.forecaster",
     "load_icu": "latentode.datasets",
     "load_pbcseq": "latentode.datasets",
+    "load_epica": "latentode.datasets",
+    "load_hare_lynx": "latentode.datasets",
+    "load_macho": "latentode.datasets",
+    "load_mauna_loa_co2": "latentode.datasets",
+    "load_remifentanil": "latentode.datasets",
     "odeint": "latentode.solvers",
     "show_versions": "latentode.versions",
 }
@@ -80,8 +90,13 @@ __all__ = [
     "TrainingMean",
     "from_arrays",
     "from_events",
+    "load_epica",
+    "load_hare_lynx",
     "load_icu",
+    "load_macho",
+    "load_mauna_loa_co2",
     "load_pbcseq",
+    "load_remifentanil",
     "odeint",
     "show_versions",
 ]

@@ -42,6 +42,7 @@ from latentode.data.scaling import Scale, ScaledPanel, Scaler, difference, scale
 from latentode.data.split import first_rows, read_time, rows_before, time_holdout
 from latentode.data.static import n_static
 from latentode.data.times import times_as_column
+from latentode.data.units import unit_scaler, units_of
 
 __all__ = [
     "REGIMES",
@@ -93,5 +94,7 @@ __all__ = [
     "time_holdout",
     "times_as_column",
     "to_panel",
+    "unit_scaler",
+    "units_of",
     "without_covariates",
 ]

@@ -10,10 +10,12 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from latentode.data import OnDuplicates, ScaledPanel, Scaler, Schema, as_native, scale_panel
 from latentode.forecaster.devices import on_devices
+from latentode.forecaster.mechanistic import adopt_units, own_field, warn_of_late_starts
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
 from latentode.forecaster.question import Question
 from latentode.forecaster.resume import Training, open_training
@@ -32,9 +34,8 @@ from latentode.models import (
     sample,
     unscaled,
 )
-from latentode.solvers.checks import (
-    check_whole,
-)
+from latentode.nn import Mechanism
+from latentode.solvers.checks import check_whole
 
 # Draws of the latent state behind the spread of a forecast.
 _N_DRAWS = 16
@@ -42,8 +43,9 @@ _N_DRAWS = 16
 # may be; and the share of them that follows, on all rows, after early stopping.
 _N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1000, 10, 100
 _REFIT_SHARE = 0.6
-# Decay of the moving average of the weights, which is what is kept of a training.
-_AVERAGING = 0.99
+# Decay of the moving average of the weights, which is what is kept of a training; parameters of a
+# mechanism are few, come a long way, and are read.
+_AVERAGING, _OF_MECHANISM = 0.99, 0.9
 # Parameters that change nothing of what is learned.
 _NO_MATTER = ("verbose", "logger")
 
@@ -82,13 +84,13 @@ class LatentODEForecaster(TrainedForecaster):
         measured of each column; the last one, whole; or one row of all that was measured, where no
         two of them have a value in the same column.
     latent_size : int, default=16
-        Width of the latent state.
+        Width of the latent state; a `Mechanism` has its own.
     hidden_size : int, default=64
         Width of the encoder and of the vector field.
     vector_field : Module, optional
-        dz/dt as a function of t (B,) and z (B, L), instead of a network: such as one that is
-        partly known, whose parameters are learned. ``fit`` trains a copy, which is then
-        ``module_.vector_field``. A model with one is not saved.
+        dz/dt as a function of t (B,) and z (B, L), instead of a network; or a `Mechanism`: what
+        is known of the system, in the units of the frame, and what is seen of it. ``fit`` trains
+        a copy, which is then ``vector_field_``. See ``docs/mechanistic.md``.
     objective : {"forecast", "interpolation", "elbo"}, default="forecast"
         Train to foretell what follows random cuts; or to fill in rows that are hidden, for
         `smooth`; or to reconstruct what is read, which is the variational autoencoder of Chen et
@@ -97,7 +99,8 @@ class LatentODEForecaster(TrainedForecaster):
         Family of the distribution of a value around the latent path: normal; with heavier tails,
         for outliers; or any, by its quantiles.
     kl_weight : float, optional
-        Weight of the prior over the latent state; by default 0.01, and 1 for "elbo".
+        Weight of the prior over the latent state; by default 0.01, and 1 for "elbo" and for a
+        `Mechanism`.
     dropout : float, default=0.3
         Share of the encoder's features left out of each training step.
     method : str, default="tsit5"
@@ -150,6 +153,8 @@ class LatentODEForecaster(TrainedForecaster):
         Scales of values and times.
     context_ : Panel
         What was observed: where forecasts start from.
+    vector_field_ : Module
+        The trained vector field; parameters of a `Mechanism` are in the units of the frame.
     history_ : DataFrame
         Losses of each epoch.
     n_features_in_ : int
@@ -174,6 +179,8 @@ class LatentODEForecaster(TrainedForecaster):
     >>> len(forecast)
     312
     """
+
+    module_: LatentODE
 
     def __init__(
         self,
@@ -305,6 +312,7 @@ class LatentODEForecaster(TrainedForecaster):
             module = self.build_module(data.schema)
             if self.warm_start and hasattr(self, "module_"):
                 self._start_where_it_was(module, data.panel)
+            adopt_units(module, data.scaler, data.schema)
             learn = partial(
                 self._train, data=data, max_epochs=epochs or self.max_epochs, training=training
             )
@@ -317,6 +325,8 @@ class LatentODEForecaster(TrainedForecaster):
         self.fitted_with_ = self.get_params(deep=False)
         self.fit_seconds_ = time.perf_counter() - began
         self.see_columns(data.schema)
+        if self._knows():
+            warn_of_late_starts(data.panel)
         return self
 
     def _what_matters(self) -> dict[str, object]:
@@ -324,6 +334,15 @@ class LatentODEForecaster(TrainedForecaster):
         parameters = self.get_params(deep=False)
         kept = {k: v for k, v in parameters.items() if k not in _NO_MATTER}
         return parameters_as_json(kept)
+
+    @property
+    def vector_field_(self) -> nn.Module:
+        """The trained vector field: a copy of that handed in, or a network."""
+        check_is_fitted(self)
+        return own_field(self.module_.vector_field)
+
+    def _knows(self) -> bool:
+        return isinstance(self.vector_field, Mechanism)
 
     def _seed(self) -> int:
         return draw_seed(self.random_state)
@@ -405,7 +424,7 @@ class LatentODEForecaster(TrainedForecaster):
             accelerator=self.accelerator,
             devices=int(self.devices),
             label=stage if self.verbose else None,
-            averaging=_AVERAGING,
+            averaging=_OF_MECHANISM if self._knows() else _AVERAGING,
             logger=self.logger,
         )
         return pd.DataFrame(history).assign(stage=stage)

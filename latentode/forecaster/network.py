@@ -7,8 +7,9 @@ import numpy as np
 from torch import nn
 
 from latentode.data import Schema, n_static
+from latentode.forecaster.mechanistic import build_mechanistic
 from latentode.models import ELBO, LatentODE, feature_weights
-from latentode.nn import LIKELIHOODS, Decoder, DrivenField, Encoder
+from latentode.nn import LIKELIHOODS, Decoder, DrivenField, Encoder, Mechanism
 from latentode.nn.driven import Driven
 from latentode.solvers import ADJOINTS, METHODS, MLP
 from latentode.solvers.checks import (
@@ -46,6 +47,8 @@ def build_latent_ode(forecaster: "LatentODEForecaster", schema: Schema) -> Laten
     kl_weight = design.kl_weight if forecaster.kl_weight is None else forecaster.kl_weight
     n_features = len(schema.feature_cols)
     n_controls, n_numbers = len(schema.known_cols), n_static(schema)
+    if isinstance(forecaster.vector_field, Mechanism):
+        return build_mechanistic(forecaster, forecaster.vector_field, schema)
     field = _own_field(forecaster)
     if (n_controls or n_numbers) and not isinstance(field, Driven):
         field = DrivenField(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentode.data import Panel, Schema, columns_of, n_static
 from latentode.data.errors import as_code, plainly
+from latentode.forecaster.handed_in import check_modules, class_as_json, values_of
 from latentode.forecaster.model_file import Content, ModelFileError
 from latentode.forecaster.records import put_together, take_apart
 from latentode.forecaster.tagged import from_json, to_json
@@ -33,6 +34,9 @@ _AGAIN = "fit the model anew with this version and save it: model.fit(df).save(p
 def pack(model: "TrainedForecaster") -> Content:
     """Give what a model file is to hold of a fitted forecaster.
 
+    Of a module among the parameters that is the name of its class; its weights are among those of
+    the whole.
+
     Raises
     ------
     TypeError
@@ -52,14 +56,16 @@ def pack(model: "TrainedForecaster") -> Content:
     return Content(header, tensors)
 
 
-def unpack(cls: type[F], content: Content, name: str) -> F:
-    """Make a forecaster out of what its file holds.
+def unpack(
+    cls: type[F], content: Content, name: str, modules: Mapping[str, nn.Module | None]
+) -> F:
+    """Make a forecaster out of what its file holds, and modules among its parameters.
 
     Raises
     ------
     ModelFileError
         If the file holds a forecaster of another class, has parameters that are not known here,
-        or weights and rows that do not fit together.
+        or weights and rows that do not fit together; or a module is missing, or another one.
     """
     header, tensors = content
     if header["class"] != cls.__name__:
@@ -67,14 +73,15 @@ def unpack(cls: type[F], content: Content, name: str) -> F:
             f"{name} holds a {header['class']}, not a {cls.__name__}.",
             f"model = latentode.{header['class']}.load({as_code(name)})",
         )
-    model = _withparameters_as_json(cls, header, "parameters", name)
+    check_modules(header, modules, name)
+    model = _with_parameters(cls, header, "parameters", name, modules)
     for attribute in _LEARNED:
         setattr(model, attribute, put_together(header[attribute], tensors))
     model.history_ = pd.DataFrame(from_json(header["history"]))
-    model.fitted_with_ = {k: from_json(v) for k, v in header["fitted_with"].items()}
+    model.fitted_with_ = values_of(header["fitted_with"], modules)
     _check_panel(model.context_, name)
     model.see_columns(model.context_.schema)
-    builder = _withparameters_as_json(cls, header, "fitted_with", name)
+    builder = _with_parameters(cls, header, "fitted_with", name, modules)
     weights = {k.removeprefix(_WEIGHTS): v for k, v in tensors.items() if k.startswith(_WEIGHTS)}
     model.module_ = _built(builder, model.schema_, weights, name)
     return model
@@ -94,19 +101,27 @@ def _built(
     builder: "TrainedForecaster", schema: Schema, weights: dict[str, Tensor], name: str
 ) -> LatentModel:
     """Build the module, once it is known that it takes no more room than the file has for it."""
+    own = [k for k, v in builder.get_params(deep=False).items() if isinstance(v, nn.Module)]
+    fix = f"give {own[0]} the sizes that it had in fit" if own else _AGAIN
     with own_torch_state(0):
         with torch.device("meta"):
             differs = differing(builder.build_module(schema), weights)
         if differs is not None:
-            raise ModelFileError(f"{name} has weights of another model: {differs}.", _AGAIN)
+            raise ModelFileError(f"{name} has weights of another model: {differs}.", fix)
         module = builder.build_module(schema)
     module.load_state_dict(weights)
     return module.eval()
 
 
-def _withparameters_as_json(cls: type[F], header: dict[str, Any], key: str, name: str) -> F:
+def _with_parameters(
+    cls: type[F],
+    header: dict[str, Any],
+    key: str,
+    name: str,
+    modules: Mapping[str, nn.Module | None],
+) -> F:
     """Make an estimator with the parameters that the file names."""
-    parameters = {k: from_json(v) for k, v in header[key].items()}
+    parameters = values_of(header[key], modules)
     unknown = set(parameters) - set(cls().get_params(deep=False))
     if unknown:
         raise ModelFileError(
@@ -130,6 +145,8 @@ def parameters_as_json(parameters: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _parameter(name: str, value: object) -> Any:  # noqa: ANN401  whatever JSON holds
+    if isinstance(value, nn.Module):
+        return class_as_json(value)
     try:
         return to_json(value)
     except TypeError as error:

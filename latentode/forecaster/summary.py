@@ -4,15 +4,19 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import nn
 
 from latentode.data import Panel, Scaler, Schema, difference, drop_empty_rows, times_as_column
 from latentode.data.errors import count, listed, plainly
+from latentode.forecaster.mechanistic import own_field
 
 if TYPE_CHECKING:
     from latentode.forecaster.trained import TrainedForecaster
 
 # Targets that are named, and the width of the words on the left.
 _MOST_TARGETS, _WIDTH = 10, 14
+# Parameters of a vector field of your own that are shown, of so many numbers at most.
+_MOST_PARAMETERS, _FEW = 8, 4
 # Parameters that say what the network and its training are.
 _SHOWN = ("latent_size", "hidden_size", "objective", "method", "rtol", "random_state")
 
@@ -142,6 +146,9 @@ def _training(model: "TrainedForecaster") -> Iterator[tuple[str, str]]:
     settings = ", ".join(f"{k}={model.fitted_with_[k]}" for k in _SHOWN if k in model.fitted_with_)
     yield "network", f"{model.n_parameters_:,} parameters"
     yield "settings", settings
+    own, field = model.fitted_with_.get("vector_field"), model.module_.vector_field
+    if own is not None and isinstance(field, nn.Module):
+        yield "vector field", f"{type(own).__name__}: {_numbers(field)}"
     stages = model.history_.stage.value_counts(sort=False)
     epochs = ", ".join(f"{n} of {stage}" for stage, n in stages.items())
     yield "training", f"{model.fit_seconds_:.1f} s, epochs: {epochs}"
@@ -154,3 +161,11 @@ def _training(model: "TrainedForecaster") -> Iterator[tuple[str, str]]:
         )
     leads = 0 if model.calibration_ is None else len(model.calibration_.leads)
     yield "calibration", f"at {count(leads, 'lead time')}" if leads else "none"
+
+
+def _numbers(field: nn.Module) -> str:
+    """Tell the learned parameters that are a few numbers, as far as there is room."""
+    learned = own_field(field).named_parameters()
+    found = [(name, p.detach().flatten().tolist()) for name, p in learned if p.numel() <= _FEW]
+    shown = [f"{k}={', '.join(f'{x:.4g}' for x in v)}" for k, v in found[:_MOST_PARAMETERS]]
+    return "; ".join(shown) or "networks alone"

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from latentode.data import Panel, Scaler, Schema, columns_of, merge_panels
 from latentode.forecaster.base import Forecaster
@@ -166,13 +167,16 @@ class TrainedForecaster(Forecaster):
         write_model_file(path, pack(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str], *, vector_field: nn.Module | None = None) -> Self:
         """Read a forecaster that `save` wrote; its forecasts are the same to the bit.
 
         Parameters
         ----------
         path : path
             The file.
+        vector_field : Module, optional
+            Where the forecaster was fitted with one: a module of the same class, made in the same
+            way. The file holds its weights, and no code. The module itself is not changed.
 
         Returns
         -------
@@ -182,11 +186,13 @@ class TrainedForecaster(Forecaster):
         Raises
         ------
         ModelFileError
-            If the file is no model, is damaged or cut off, or comes from a later version.
+            If the file is no model, is damaged or cut off, or comes from a later version; or
+            ``vector_field`` is missing, or is another one.
         OSError
             If it cannot be read.
         """
-        return unpack(cls, read_model_file(path), Path(path).name)
+        modules = {"vector_field": vector_field}
+        return unpack(cls, read_model_file(path), Path(path).name, modules)
 
     def summary(self) -> str:
         """Tell what is in use: columns, series, times, values, network and training.

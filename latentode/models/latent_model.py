@@ -12,7 +12,7 @@ from latentode.data import Batch
 from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
-from latentode.nn import Context, Decoder, Encoder, Where, everywhere
+from latentode.nn import Context, Decoder, Encoder, MechanisticDecoder, Where, everywhere
 from latentode.nn.segments import carried, segment_path
 from latentode.solvers import SolverError
 from latentode.solvers.checks import check_not_negative, check_part, check_positive
@@ -27,7 +27,7 @@ class LatentModel(lightning.LightningModule):
         Gives q(z | context).
     path : Module
         Carries a latent state from one time to others.
-    decoder : Decoder
+    decoder : Decoder or MechanisticDecoder
         Gives p(x | z).
     objective : Objective
         What training minimises.
@@ -49,7 +49,7 @@ class LatentModel(lightning.LightningModule):
         self,
         encoder: Encoder,
         path: nn.Module,
-        decoder: Decoder,
+        decoder: Decoder | MechanisticDecoder,
         *,
         objective: Objective,
         penalties: Sequence[Penalty],

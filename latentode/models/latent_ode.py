@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from latentode.models.latent_model import LatentModel
 from latentode.models.objectives import ELBO, Objective
 from latentode.models.penalties import Penalty
-from latentode.nn import Decoder, Encoder, ODEPath
+from latentode.nn import (
+    Decoder,
+    Encoder,
+    MechanisticDecoder,
+    MechanisticField,
+    MechanisticPath,
+    ODEPath,
+)
+from latentode.nn.latent_time import SLOWING, STEADY
 
 
 class LatentODE(LatentModel):
@@ -25,8 +33,9 @@ class LatentODE(LatentModel):
     encoder : Encoder
         Gives q(z | context).
     vector_field : Module
-        dz/dt as a function of t (B,) and z (B, L).
-    decoder : Decoder
+        dz/dt as a function of t (B,) and z (B, L); or a `MechanisticField`, which needs an encoder
+        with ``anchor="start"``, and for which time runs as it does.
+    decoder : Decoder or MechanisticDecoder
         Gives p(x | z).
     objective : Objective, optional
         What training minimises: `Direct`, `ELBO` or `IWAE`; by default ``ELBO(0.01)``.
@@ -66,13 +75,13 @@ class LatentODE(LatentModel):
     >>> model = LatentODE(encoder, MLPField(8), decoder, adjoint="backsolve")
     """
 
-    path: ODEPath
+    path: ODEPath | MechanisticPath
 
     def __init__(
         self,
         encoder: Encoder,
         vector_field: nn.Module,
-        decoder: Decoder,
+        decoder: Decoder | MechanisticDecoder,
         *,
         objective: Objective | None = None,
         penalties: Sequence[Penalty] = (),
@@ -88,17 +97,22 @@ class LatentODE(LatentModel):
         step_size: float | None = None,
         adjoint: str = "auto",
     ) -> None:
+        is_known = isinstance(vector_field, MechanisticField)
+        if is_known:
+            _check_mechanistic(encoder, speed)
+        path = ODEPath(
+            vector_field,
+            speed=speed,
+            method=method,
+            rtol=rtol,
+            atol=atol,
+            step_size=step_size,
+            adjoint=adjoint,
+            clock=STEADY if is_known else SLOWING,
+        )
         super().__init__(
             encoder,
-            ODEPath(
-                vector_field,
-                speed=speed,
-                method=method,
-                rtol=rtol,
-                atol=atol,
-                step_size=step_size,
-                adjoint=adjoint,
-            ),
+            MechanisticPath(path) if is_known else path,
             decoder,
             objective=objective or ELBO(0.01),
             penalties=penalties,
@@ -113,3 +127,13 @@ class LatentODE(LatentModel):
     def vector_field(self) -> nn.Module:
         """The vector field dz/dt."""
         return self.path.field
+
+
+def _check_mechanistic(encoder: Encoder, speed: float) -> None:
+    if encoder.anchor != "start":
+        raise ValueError(
+            "a mechanism says what its state is at the first row: give the encoder anchor=start, "
+            f"not {encoder.anchor}."
+        )
+    if speed != 1.0:
+        raise ValueError(f"a mechanism has times of its own: leave speed={speed} out.")

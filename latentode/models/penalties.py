@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentode.data import Batch
 from latentode.models.objectives import Draw
-from latentode.nn import Context, Inputs, ODEPath
+from latentode.nn import Context, Inputs, MechanisticPath, ODEPath
 from latentode.nn.context import Kept, kept_rows, within
 from latentode.nn.segments import carried
 from latentode.solvers.checks import check_not_negative, check_share
@@ -57,6 +57,11 @@ class ShiftConsistency:
             raise ValueError(
                 f"shift consistency is for anchors start and end, not {anchor}: leave it out, or "
                 "give the encoder another anchor."
+            )
+        if isinstance(model.path, MechanisticPath):
+            raise TypeError(
+                "shift consistency compares states with what the encoder gives, which is not the "
+                "state of a mechanism: leave it out."
             )
 
     def __call__(self, model: "LatentModel", batch: Batch, draw: Draw) -> Tensor:

@@ -187,10 +187,12 @@ def latent_path(
 ) -> np.ndarray:
     """Give the latent states (P, L) on the path that starts at the mean of q; see `forecast`."""
     module = in_double(module)
-    zs = np.empty((len(series), module.encoder.latent_size))
+    zs = np.empty((len(series), 0))
     for some in batches_of_pairs(scaled, series, since, max_rows=max_rows):
         context = some.batch.context
         states = module.carry(module.encode(context).mean, context, some.batch.ts)
+        if not zs.shape[1]:  # a mechanism has as many as it has
+            zs = np.empty((len(series), states.shape[2]))
         zs[some.pairs] = some.of_pairs(states)
     return zs
 

@@ -61,7 +61,7 @@ def fit_corrections(model: LatentModel, batches: Iterable[Batch]) -> None:
     batches : iterable of Batch
         What training asks.
     """
-    rule = model.decoder.rule
+    rule = getattr(model.decoder, "rule", None)
     if not isinstance(rule, Fading):
         return
     halves: list[Moments | None] = [None, None]

@@ -14,6 +14,8 @@ from latentode.nn.likelihood import (
     Quantiles,
     StudentTNoise,
 )
+from latentode.nn.mechanism import Mechanism, Units
+from latentode.nn.mechanistic import MechanisticDecoder, MechanisticField, MechanisticPath
 from latentode.nn.mixture import Mixture
 from latentode.nn.ode_block import ODEBlock, ResidualBlock
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
@@ -46,6 +48,10 @@ __all__ = [
     "Inputs",
     "Interpolating",
     "MLPField",
+    "Mechanism",
+    "MechanisticDecoder",
+    "MechanisticField",
+    "MechanisticPath",
     "Mixture",
     "ODEBlock",
     "ODEPath",
@@ -59,6 +65,7 @@ __all__ = [
     "StudentTNoise",
     "Summary",
     "TimeAttentionReader",
+    "Units",
     "VariableTokens",
     "Where",
     "everywhere",

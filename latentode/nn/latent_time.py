@@ -1,5 +1,8 @@
 """How fast latent time runs: as real time does near the anchor, slower far from it."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -36,3 +39,25 @@ def real_time(latent: Tensor) -> Tensor:
     slowed = (latent.abs() - near).clamp(min=0) / near
     beyond = -near * torch.log1p(-slowed.clamp(max=most))
     return latent.sign() * (latent.abs().minimum(near) + beyond)
+
+
+class Clock(NamedTuple):
+    """How latent time runs: latent time from the time since the anchor, and back.
+
+    Examples
+    --------
+    >>> float(STEADY.latent(torch.tensor(1e6))), float(SLOWING.latent(torch.tensor(1e6)))
+    (1000000.0, 8.0)
+    """
+
+    latent: Callable[[Tensor], Tensor]
+    real: Callable[[Tensor], Tensor]
+
+
+def same_time(since: Tensor) -> Tensor:
+    """Give a time as it is."""
+    return since
+
+
+SLOWING = Clock(far_time, real_time)
+STEADY = Clock(same_time, same_time)

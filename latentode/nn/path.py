@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from latentode.nn.controls import NO_INPUTS, Controls, Inputs, chosen_inputs
 from latentode.nn.driven import Driven, field_at, told_to
-from latentode.nn.latent_time import far_time, real_time
+from latentode.nn.latent_time import SLOWING, Clock, far_time
 from latentode.nn.pieces import along, pieces_of
 from latentode.nn.vector_field import Frame
 from latentode.solvers import odeint
@@ -44,6 +44,8 @@ class ODEPath(nn.Module):
         Size of every step instead, in units of time.
     adjoint : {"auto", "direct", "replay", "backsolve"}, default="auto"
         How to differentiate it.
+    clock : Clock, default=SLOWING
+        How latent time runs; `STEADY` for a field that knows what time is.
 
     Examples
     --------
@@ -63,12 +65,14 @@ class ODEPath(nn.Module):
         atol: float = 1e-3,
         step_size: float | None = None,
         adjoint: str = "auto",
+        clock: Clock = SLOWING,
     ) -> None:
         super().__init__()
         check_choices(method, adjoint, has_step_size=step_size is not None, dense=False)
         check_positive("speed", speed)
         self.field = field
         self.speed = speed
+        self.clock = clock
         self.solve = partial(
             odeint,
             method=method,
@@ -81,7 +85,7 @@ class ODEPath(nn.Module):
 
     def forward(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
         """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,)."""
-        since, told = self.speed * far_time(ts - t0[:, None]), told_to(self.field, inputs)
+        since, told = self.speed * self.clock.latent(ts - t0[:, None]), told_to(self.field, inputs)
         is_later = since >= 0
         if bool(is_later.all()) or not bool(is_later.any()):
             return self._solved(z0, t0, since, told)
@@ -137,7 +141,7 @@ class ODEPath(nn.Module):
 
         def moving(controls: Controls) -> Callable[[Tensor], Tensor]:
             def u(t: Tensor) -> Tensor:
-                real = t0 + real_time((t - begin) / self.speed)
+                real = t0 + self.clock.real((t - begin) / self.speed)
                 return controls.at(real[:, None])[:, 0]
 
             return u
@@ -145,7 +149,7 @@ class ODEPath(nn.Module):
         if controls is None or controls.interpolation == "linear":
             u = None if controls is None else moving(controls)
             return solve(u, z0, nn.functional.pad(since, (1, 0)))[:, 1:]
-        knots = self.speed * far_time(controls.t - t0[:, None])
+        knots = self.speed * self.clock.latent(controls.t - t0[:, None])
         pieces = pieces_of(knots, controls.values, controls.changes(), since)
         sign = torch.where(since[:, -1:] < 0, -1.0, 1.0)
         return along(

@@ -7,7 +7,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from latentode import LatentODEForecaster
+from latentode import LatentODEForecaster, ModelFileError
 from latentode.nn import DrivenField, MLPField, SecondOrderField
 
 SMALL = {"max_epochs": 2, "latent_size": 4, "hidden_size": 8, "verbose": 0, "random_state": 0}
@@ -83,7 +83,22 @@ def test_what_is_no_module_is_refused(waves):
         LatentODEForecaster(**SMALL, vector_field="fast").fit(waves.drop(columns="rate"))
 
 
-def test_a_model_with_one_is_not_saved(waves, tmp_path):
-    model = LatentODEForecaster(**SMALL, vector_field=Decay()).fit(waves.drop(columns="rate"))
-    with pytest.raises(TypeError, match="parameter vector_field cannot be saved"):
-        model.save(tmp_path / "m.lode")
+def test_a_model_with_one_is_saved_without_its_code(waves, tmp_path):
+    df = waves.drop(columns="rate")
+    model = LatentODEForecaster(**SMALL, vector_field=Decay()).fit(df)
+    model.save(tmp_path / "m.lode")
+    again = LatentODEForecaster.load(tmp_path / "m.lode", vector_field=Decay())
+    pd.testing.assert_frame_equal(again.predict(5.0), model.predict(5.0), rtol=0, atol=0)
+    torch.testing.assert_close(again.vector_field_.log_rate, model.vector_field_.log_rate)
+
+
+def test_a_field_that_a_file_does_not_ask_for_is_refused(waves, tmp_path):
+    model = LatentODEForecaster(**SMALL).fit(waves.drop(columns="rate"))
+    model.save(tmp_path / "m.lode")
+    with pytest.raises(ModelFileError, match="without a vector_field of your own, and this Decay"):
+        LatentODEForecaster.load(tmp_path / "m.lode", vector_field=Decay())
+
+
+def test_what_was_handed_in_is_found_within_what_tells_it_of_covariates(waves):
+    model = LatentODEForecaster(**SMALL, vector_field=Decay(), known_cols="rate").fit(waves)
+    assert isinstance(model.vector_field_, Decay)
