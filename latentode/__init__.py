@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from latentode.datasets import load_icu as load_icu
     from latentode.datasets import load_pbcseq as load_pbcseq
     from latentode.forecaster import DecayedMean as DecayedMean
+    from latentode.forecaster import EventForecaster as EventForecaster
     from latentode.forecaster import FlowDensity as FlowDensity
     from latentode.forecaster import LastValue as LastValue
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "DecayedMean": "latentode.forecaster",
     "Event": "latentode.solvers",
+    "EventForecaster": "latentode.forecaster",
     "FlowDensity": "latentode.forecaster",
     "FrameError": "latentode.data",
     "LastValue": "latentode.forecaster",
@@ -60,6 +62,7 @@ _HOMES = {
 __all__ = [
     "DecayedMean",
     "Event",
+    "EventForecaster",
     "FlowDensity",
     "FrameError",
     "LastValue",
