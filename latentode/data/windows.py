@@ -1,6 +1,6 @@
 """Windows of observation: from when to when nothing that happened is missing."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -161,6 +161,11 @@ def _frame_of(given: pd.Series, schema: Schema) -> pd.DataFrame:
 
 
 def _one_time(name: str, given: object, schema: Schema) -> float:
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        raise TypeError(
+            f"{name} must be a time, a Series with the ids in its index, or a frame with the "
+            f"columns of series and time, got a {type(given).__name__}."
+        )
     try:
         return read_time(given, schema)
     except FrameError as error:
