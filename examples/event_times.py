@@ -2,7 +2,7 @@
 
 The intensity exp(t - N) grows with time, and each event divides it by e. Series are observed until
 time 30. event_times.png shows the learned intensity beside the true one on a new series, and how
-many events are forecast to come after its end. Takes some minutes.
+many events are forecast to come after its end. Takes about a minute.
 """
 
 import math
@@ -80,13 +80,13 @@ def plot(model: EventForecaster, df: pd.DataFrame, path: str) -> None:
         after, [0.05, 0.25, 0.75, 0.95], context=seen, start=0, end=END, n=500, random_state=0
     )
     came = np.searchsorted(one.time, after, side="right") - len(seen)
-    for low, high, grey in (("0.05", "0.95", "0.85"), ("0.25", "0.75", "0.7")):
-        low, high = told[f"count_q{low}"], told[f"count_q{high}"]
-        share = "90 %" if grey == "0.85" else "50 %"
+    for low, high, grey, share in ((0.05, 0.95, "0.85", "90 %"), (0.25, 0.75, "0.7", "50 %")):
+        # A count stands for half a unit on either side, so that an interval of one count is seen.
+        low, high = told[f"count_q{low}"] - 0.5, told[f"count_q{high}"] + 0.5
         bottom.fill_between(after, low, high, step="post", color=grey, label=f"{share} interval")
     bottom.plot(after, told["count"], color="#d95f02", lw=2, ls="--", label="expected")
     bottom.step(after, came, where="post", color="black", lw=1, label="came")
-    bottom.set(xlabel="time", ylabel="events since time 30", xlim=(END, END + HORIZON), ylim=0)
+    bottom.set(xlabel="time", ylabel="events since time 30", xlim=(END, END + HORIZON))
     bottom.set_title("After its end: the forecast of the count")
     bottom.legend(loc="upper left")
     figure.savefig(path, dpi=120)

@@ -69,7 +69,7 @@ def refuse_times(question: EventQuestion, bad: np.ndarray, why: str) -> None:
         "E-WINDOW",
         f"{int(bad.sum())} of the {len(bad)} times asked lie {why}, first {plainly(stamp)} of "
         f"series {plainly(query.ids[query.series[i]])}.",
-        "at, horizon = None, ...  # times from the end of each window on, or a frame of rows",
+        "at = None  # and a horizon from the end of each window on; or a frame of other rows",
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentode.data import ScaledLog
 from latentode.forecaster.event_network import grouped
 from latentode.forecaster.latent_ode import own_generator
-from latentode.nn import Events, Likelihood, PointProcess, simulate, with_events_after
+from latentode.nn import Likelihood, PointProcess, simulate, with_events_after
 
 # Rows, of events or of draws, that are solved for at once: memory is bounded.
 _AT_ONCE = 20_000
@@ -42,13 +42,16 @@ def likelihood_of(process: PointProcess, log: ScaledLog) -> Likelihood:
 
 
 def intensities(
-    process: PointProcess, events: Events, series: np.ndarray, t: np.ndarray
+    process: PointProcess, log: ScaledLog, series: np.ndarray, t: np.ndarray
 ) -> np.ndarray:
     """Give intensities (P, K) just before times (P,) of series, of what came before them."""
-    ts, place = grouped(series, t, len(events.t))
+    ts, place = grouped(series, t, log.n_series)
+    sizes = log.offsets.diff() + ts.shape[1]
     with torch.no_grad():
-        told = process.log_intensity(events, ts).exp()
-    return told[torch.tensor(series), place].numpy()
+        parts = [
+            process.log_intensity(log.events(some), ts[some]).exp() for some in _portions(sizes)
+        ]
+    return torch.cat(parts)[torch.tensor(series), place].numpy()
 
 
 def draw_futures(
@@ -65,7 +68,7 @@ def draw_futures(
     Draws of a series depend on the seed and on its id, and not on what else is asked.
     """
     found = []
-    for series in _portions(n_draws * (1 + torch.zeros_like(log.offsets.diff()))):
+    for series in _portions(torch.full((log.n_series,), n_draws)):
         generators = [own_generator(seed, ids[i]) for i in series.tolist()]
 
         def uniform(generators: list[np.random.Generator] = generators) -> Tensor:

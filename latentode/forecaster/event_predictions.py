@@ -119,8 +119,7 @@ class EventPredictions:
         t, later = question.since / self.rates_.time_unit, question.is_later
         told = np.empty((len(t), len(self.context_.levels)))
         if not later.all():
-            events = log.events(torch.arange(log.n_series))
-            told[~later] = intensities(self.process_, events, series[~later], t[~later])
+            told[~later] = intensities(self.process_, log, series[~later], t[~later])
         if later.any():
             asked = series[later], t[later]
             futures = self._futures(question, n, random_state)

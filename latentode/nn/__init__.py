@@ -5,7 +5,7 @@ from latentode.nn.controls import Controls, Inputs
 from latentode.nn.decoder import Decoder
 from latentode.nn.driven import DrivenField
 from latentode.nn.encoder import Encoder
-from latentode.nn.event_reader import EventReader, Events, GRUEventReader, with_events_after
+from latentode.nn.event_reader import Events, GRUEventReader, with_events_after
 from latentode.nn.event_rules import constant_rate, running_rate
 from latentode.nn.flow import Carried, ContinuousFlow, Costs, FlowDistribution
 from latentode.nn.flow_fields import FlowField, PlanarField
@@ -40,7 +40,6 @@ __all__ = [
     "DrivenField",
     "Encoder",
     "EulerStep",
-    "EventReader",
     "Events",
     "Fading",
     "FlowDistribution",

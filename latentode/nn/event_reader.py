@@ -140,7 +140,23 @@ class GRUEventReader(nn.Module):
 
 
 def with_events_after(events: Events, series: Tensor, t: Tensor, kinds: Tensor) -> Events:
-    """Give B series with further events (N,), in the order of series and time.
+    """Give B series with further events, after those that they have.
+
+    Parameters
+    ----------
+    events : Events
+        The series.
+    series : Tensor of shape (N,), dtype=torch.long
+        Number of the series of each new event, rising.
+    t : Tensor of shape (N,)
+        Its time, rising within each series.
+    kinds : Tensor of shape (N,), dtype=torch.long
+        Its kind.
+
+    Returns
+    -------
+    Events
+        All of them, in the same windows.
 
     Examples
     --------
