@@ -107,6 +107,8 @@ class EventForecaster(EventPredictions, BaseEstimator):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import pandas as pd
     >>> df = pd.DataFrame({"id": np.repeat([1, 2, 3], 9), "time": np.tile(np.arange(1.0, 10), 3)})
     >>> model = EventForecaster(max_epochs=2, verbose=0, random_state=0).fit(df, start=0, end=10)
     >>> model.predict_next().columns.tolist()

@@ -106,7 +106,7 @@ def simulate(process: PointProcess, events: Events, until: Tensor, uniform: Unif
         kinds = _kinds(process.intensity(z), picks.flatten()[running.row])
         found.append((running.row, t, kinds))
         memory = process.reader.advance(running.memory, t, gap, kinds)
-        running = running._replace(memory=memory, origin=t, owed=torch.zeros_like(gap))
+        running = running._replace(memory=memory, origin=t, owed=torch.zeros_like(running.owed))
         waits, picks = uniform(), uniform()
     else:
         raise RuntimeError(
