@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latentode.datasets import load_pbcseq as load_pbcseq
     from latentode.datasets import load_remifentanil as load_remifentanil
     from latentode.forecaster import DecayedMean as DecayedMean
+    from latentode.forecaster import EventForecaster as EventForecaster
     from latentode.forecaster import FlowDensity as FlowDensity
     from latentode.forecaster import LastValue as LastValue
     from latentode.forecaster import LatentODEForecaster as LatentODEForecaster
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "DecayedMean": "latentode.forecaster",
     "Event": "latentode.solvers",
+    "EventForecaster": "latentode.forecaster",
     "FlowDensity": "latentode.forecaster",
     "FrameError": "latentode.data",
     "LastValue": "latentode.forecaster",
@@ -72,6 +74,7 @@ _HOMES = {
 __all__ = [
     "DecayedMean",
     "Event",
+    "EventForecaster",
     "FlowDensity",
     "FrameError",
     "LastValue",

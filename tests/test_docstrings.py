@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from numpydoc.validate import validate
 
-from latentode import LatentODEForecaster
+from latentode import EventForecaster, LatentODEForecaster
 
 SETTINGS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
 CHECKS = set(SETTINGS["tool"]["numpydoc_validation"]["checks"])
@@ -35,6 +35,16 @@ METHODS = [
     LatentODEForecaster.save,
     LatentODEForecaster.load,
     LatentODEForecaster.summary,
+    EventForecaster.fit,
+    EventForecaster.predict_intensity,
+    EventForecaster.predict_counts,
+    EventForecaster.predict_survival,
+    EventForecaster.predict_next,
+    EventForecaster.sample,
+    EventForecaster.score,
+    EventForecaster.evaluate,
+    EventForecaster.save,
+    EventForecaster.load,
 ]
 
 

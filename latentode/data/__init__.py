@@ -14,6 +14,9 @@ from latentode.data.batch import (
 from latentode.data.columns import Schema, columns_of, without_covariates
 from latentode.data.duplicates import OnDuplicates
 from latentode.data.errors import FrameError, LatentODEWarning
+from latentode.data.event_batch import ScaledLog, scale_log
+from latentode.data.event_log import EventLog, event_schema, to_event_log
+from latentode.data.event_parts import HeldOutEvents, follow, hold_out_events, some_series
 from latentode.data.events import from_events
 from latentode.data.frame import infer_schema
 from latentode.data.horizon import read_length
@@ -47,8 +50,10 @@ from latentode.data.units import unit_scaler, units_of
 __all__ = [
     "REGIMES",
     "Batch",
+    "EventLog",
     "Forecast",
     "FrameError",
+    "HeldOutEvents",
     "Interpolation",
     "Known",
     "LatentODEWarning",
@@ -60,6 +65,7 @@ __all__ = [
     "Regime",
     "RowRange",
     "Scale",
+    "ScaledLog",
     "ScaledPanel",
     "Scaler",
     "Schema",
@@ -70,11 +76,14 @@ __all__ = [
     "columns_of",
     "difference",
     "drop_empty_rows",
+    "event_schema",
     "first_rows",
+    "follow",
     "from_arrays",
     "from_events",
     "gather_batch",
     "gather_context",
+    "hold_out_events",
     "in_float64",
     "infer_schema",
     "keep_rows",
@@ -89,10 +98,13 @@ __all__ = [
     "read_length",
     "read_time",
     "rows_before",
+    "scale_log",
     "scale_panel",
     "select_series",
+    "some_series",
     "time_holdout",
     "times_as_column",
+    "to_event_log",
     "to_panel",
     "unit_scaler",
     "units_of",

@@ -106,8 +106,8 @@ def infer_schema(
     ("id_col='id'", "time_col='time'", "target_cols=['hr']")
     """
     rows = open_frame(df, id_col=id_col, time_col=time_col)
-    ids = _find_ids(rows, id_col, time_col)
-    time = _find_time(rows, time_col, ids)
+    ids = find_ids(rows, id_col, time_col)
+    time = find_time(rows, time_col, ids)
     covariates = find_covariates(
         rows,
         ids,
@@ -144,7 +144,7 @@ def infer_schema(
     return with_covariates(schema, rows, covariates, known_interpolation)
 
 
-def _find_ids(rows: Rows, given: object, time_col: Hashable | None) -> tuple[Hashable, ...]:
+def find_ids(rows: Rows, given: object, time_col: Hashable | None) -> tuple[Hashable, ...]:
     """Give the columns of the series: those named, else the usual one or levels of the index."""
     named = as_labels(given, rows.frame.columns)
     if given is None:
@@ -155,7 +155,7 @@ def _find_ids(rows: Rows, given: object, time_col: Hashable | None) -> tuple[Has
         what = "id_col is an empty list; it is the name of a column, or of several."
         raise FrameError("E-ID-COL", what, "LatentODEForecaster(id_col=None)  # look for it")
     for column in named:
-        _refuse_unknown(rows, "id_col", column, named)
+        refuse_unknown(rows, "id_col", column, named)
     return named
 
 
@@ -166,9 +166,10 @@ def _usual(rows: Rows, argument: str, names: Sequence[Hashable]) -> list[Hashabl
     return hits
 
 
-def _find_time(rows: Rows, given: Hashable | None, ids: tuple[Hashable, ...]) -> Hashable:
+def find_time(rows: Rows, given: Hashable | None, ids: tuple[Hashable, ...]) -> Hashable:
+    """Give the column of the times: that named, else the usual one, or the only one of stamps."""
     if given is not None:
-        _refuse_unknown(rows, "time_col", given, (given,))
+        refuse_unknown(rows, "time_col", given, (given,))
         return given
     indexed = [rows.levels[-1]] if time_is_last(rows.frame, rows.levels, None) else []
     usual = _usual(rows, "time_col", [*TIME_NAMES, *(c for c in indexed if c not in TIME_NAMES)])
@@ -207,7 +208,7 @@ def _named_targets(rows: Rows, given: Hashable | Sequence[Hashable]) -> tuple[Ha
     if not targets:
         raise _no_target(rows, list(rows.frame.columns))
     for target in targets:
-        _refuse_unknown(rows, "target_cols", target, targets)
+        refuse_unknown(rows, "target_cols", target, targets)
     return targets
 
 
@@ -243,9 +244,7 @@ def _refuse_as_target(rows: Rows, target: Hashable, ids: tuple[Hashable, ...]) -
         raise FrameError("E-TARGET-EMPTY", what, fix + "  # or name the others in target_cols")
 
 
-def _refuse_unknown(
-    rows: Rows, argument: str, column: Hashable, named: Sequence[Hashable]
-) -> None:
+def refuse_unknown(rows: Rows, argument: str, column: Hashable, named: Sequence[Hashable]) -> None:
     """Refuse a column of those named that is not there; the fix names the nearest instead."""
     columns = list(rows.frame.columns)
     if column in columns:

@@ -69,7 +69,7 @@ def query_at(at: object, schema: Schema, known_ids: Iterable[Hashable]) -> Query
     2  b 2024-03-01 00:00:00
     3  b 2024-03-01 07:30:00
     """
-    if _is_frame(at):
+    if is_frame(at):
         rows = open_later(at, schema, targets=False, name="times")
         return _query_rows(rows, schema, tuple(known_ids))
     return _query_grid(_series_of_times(at), schema, _known(known_ids))
@@ -147,7 +147,8 @@ def _known(ids: Iterable[Hashable]) -> tuple[Hashable, ...]:
     return known
 
 
-def _is_frame(at: object) -> bool:
+def is_frame(at: object) -> bool:
+    """Tell whether what was asked is a frame, of pandas or another library."""
     if isinstance(at, pd.DataFrame | pd.Series | pd.Index):
         return isinstance(at, pd.DataFrame)
     native: Any = nw.from_native(at, pass_through=True)

@@ -2,6 +2,7 @@
 
 from latentode.forecaster.base import Forecaster
 from latentode.forecaster.density import FlowDensity
+from latentode.forecaster.events import EventForecaster
 from latentode.forecaster.latent_ode import LatentODEForecaster
 from latentode.forecaster.model_file import ModelFileError
 from latentode.forecaster.naive import (
@@ -17,6 +18,7 @@ from latentode.forecaster.trained import TrainedForecaster
 
 __all__ = [
     "DecayedMean",
+    "EventForecaster",
     "FlowDensity",
     "Forecaster",
     "LastValue",

@@ -3,7 +3,6 @@
 import math
 import os
 import time
-import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Self
@@ -20,7 +19,7 @@ from latentode.forecaster.network import build_latent_ode, check_choices, check_
 from latentode.forecaster.question import Question
 from latentode.forecaster.resume import Training, open_training
 from latentode.forecaster.saving import parameters_as_json
-from latentode.forecaster.seed import draw_seed
+from latentode.forecaster.seed import draw_seed, own_generator
 from latentode.forecaster.table import beside, draws_table
 from latentode.forecaster.trained import TrainedForecaster
 from latentode.models import (
@@ -583,12 +582,6 @@ def with_past(values: np.ndarray, n_past: int, fill: float) -> np.ndarray:
         return values
     width = [(0, 0), (0, n_past), *[(0, 0)] * (values.ndim - 2)]
     return np.pad(values, width, constant_values=fill)
-
-
-def own_generator(seed: int, key: Hashable) -> np.random.Generator:
-    """Give a generator that depends on the seed and on a series, and on nothing else."""
-    name = f"{type(key).__name__} {key}"
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def _n_epochs(n_batches: int) -> int:

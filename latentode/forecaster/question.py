@@ -57,7 +57,7 @@ def ask(panel: Panel, at: object, horizon: object, step: object, cutoff: object)
     Question
         With no row after the cutoff.
     """
-    _check_arguments(at, horizon, step)
+    check_arguments(at, horizon, step)
     limit = None if cutoff is None else read_time(cutoff, panel.schema)
     if limit is not None:
         panel = keep_where(panel, panel.times <= limit)
@@ -92,7 +92,8 @@ def _ends(panel: Panel) -> np.ndarray:
     return panel.times[last] if len(panel.times) else np.zeros(len(last), panel.times.dtype)
 
 
-def _check_arguments(at: object, horizon: object, step: object) -> None:
+def check_arguments(at: object, horizon: object, step: object) -> None:
+    """Refuse neither or both of times and a horizon, and a step without one."""
     if (at is None) == (horizon is None):
         raise ValueError("give either times, predict(at), or predict(horizon=...).")
     if at is not None and step is not None:

@@ -6,16 +6,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentode.data import Known, Panel, Scale, Scaler, Schema
+from latentode.data import EventLog, Known, Panel, Scale, Scaler, Schema
 from latentode.data.normal_scores import NormalScores
 from latentode.forecaster.calibration import Calibration
+from latentode.forecaster.event_network import Rates
 from latentode.forecaster.tagged import from_json, to_json
 
 # The named tuples that a model file may hold; a new field of one needs nothing here but, for
 # files from before it, a default in `_SINCE`.
 RECORDS: dict[str, Any] = {
     record.__name__: record
-    for record in (Calibration, Known, NormalScores, Panel, Scale, Scaler, Schema)
+    for record in (
+        Calibration,
+        EventLog,
+        Known,
+        NormalScores,
+        Panel,
+        Rates,
+        Scale,
+        Scaler,
+        Schema,
+    )
 }
 # What a field is in files that were written before it was there.
 _SINCE: dict[str, dict[str, Any]] = {name: {} for name in RECORDS}

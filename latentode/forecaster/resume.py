@@ -19,7 +19,7 @@ from latentode.data import Panel
 from latentode.data.errors import as_code
 from latentode.forecaster.atomic import replace_file
 from latentode.forecaster.records import take_apart
-from latentode.forecaster.saving import check_labels
+from latentode.forecaster.saving import check_labels_of
 from latentode.models import LatentModel, SeriesDataModule, train
 
 # The first line of the file; the second is the SHA-256 of the rest, which torch wrote.
@@ -179,7 +179,7 @@ def fingerprint(panel: Panel) -> str:
     TypeError
         If an id or the name of a column is of a type that a file has no form for.
     """
-    check_labels(panel)
+    check_labels_of(panel)
     tensors: dict[str, Tensor] = {}
     rest = take_apart(panel, "panel", tensors)
     digest = hashlib.sha256(json.dumps(rest).encode())

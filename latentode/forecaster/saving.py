@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from latentode.data import Panel, Schema, columns_of, n_static
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from latentode.forecaster.trained import TrainedForecaster
 
 F = TypeVar("F", bound="TrainedForecaster")
+E = TypeVar("E", bound=BaseEstimator)
 
 # Learned attributes other than the weights, in the order of the file.
 _LEARNED = ("context_", "scaler_", "calibration_", "fit_seconds_")
 # Live objects, which are None in the file.
 _NOT_KEPT = ("logger",)
-_WEIGHTS = "module/"
-_AGAIN = "fit the model anew with this version and save it: model.fit(df).save(path)"
+WEIGHTS = "module/"
+AGAIN = "fit the model anew with this version and save it: model.fit(df).save(path)"
 
 
 def pack(model: "TrainedForecaster") -> Content:
@@ -42,12 +44,12 @@ def pack(model: "TrainedForecaster") -> Content:
     TypeError
         If an id, the name of a column or a parameter is of a type that a file has no form for.
     """
-    check_labels(model.context_)
-    tensors = {_WEIGHTS + k: v.cpu() for k, v in model.module_.state_dict().items()}
+    check_labels_of(model.context_)
+    tensors = {WEIGHTS + k: v.cpu() for k, v in model.module_.state_dict().items()}
     learned = {name: take_apart(getattr(model, name), name, tensors) for name in _LEARNED}
     header = {
         "class": type(model).__name__,
-        "versions": _versions(),
+        "versions": versions(),
         "parameters": parameters_as_json(model.get_params(deep=False)),
         "fitted_with": parameters_as_json(model.fitted_with_),
         "history": to_json(model.history_.to_dict("list")),
@@ -68,26 +70,31 @@ def unpack(
         or weights and rows that do not fit together; or a module is missing, or another one.
     """
     header, tensors = content
-    if header["class"] != cls.__name__:
-        raise ModelFileError(
-            f"{name} holds a {header['class']}, not a {cls.__name__}.",
-            f"model = latentode.{header['class']}.load({as_code(name)})",
-        )
+    check_class(cls, header, name)
     check_modules(header, modules, name)
-    model = _with_parameters(cls, header, "parameters", name, modules)
+    model = with_parameters(cls, header, "parameters", name, modules)
     for attribute in _LEARNED:
         setattr(model, attribute, put_together(header[attribute], tensors))
     model.history_ = pd.DataFrame(from_json(header["history"]))
     model.fitted_with_ = values_of(header["fitted_with"], modules)
     _check_panel(model.context_, name)
     model.see_columns(model.context_.schema)
-    builder = _with_parameters(cls, header, "fitted_with", name, modules)
-    weights = {k.removeprefix(_WEIGHTS): v for k, v in tensors.items() if k.startswith(_WEIGHTS)}
+    builder = with_parameters(cls, header, "fitted_with", name, modules)
+    weights = {k.removeprefix(WEIGHTS): v for k, v in tensors.items() if k.startswith(WEIGHTS)}
     model.module_ = _built(builder, model.schema_, weights, name)
     return model
 
 
-def differing(module: LatentModel, weights: Mapping[str, Tensor]) -> str | None:
+def check_class(cls: type, header: dict[str, Any], name: str) -> None:
+    """Refuse a file that holds a forecaster of another class."""
+    if header["class"] != cls.__name__:
+        raise ModelFileError(
+            f"{name} holds a {header['class']}, not a {cls.__name__}.",
+            f"model = latentode.{header['class']}.load({as_code(name)})",
+        )
+
+
+def differing(module: nn.Module, weights: Mapping[str, Tensor]) -> str | None:
     """Say which weight of a module is not, or is of another shape, among others; None if none."""
     own = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
     others = {name: tuple(weight.shape) for name, weight in weights.items()}
@@ -102,7 +109,7 @@ def _built(
 ) -> LatentModel:
     """Build the module, once it is known that it takes no more room than the file has for it."""
     own = [k for k, v in builder.get_params(deep=False).items() if isinstance(v, nn.Module)]
-    fix = f"give {own[0]} the sizes that it had in fit" if own else _AGAIN
+    fix = f"give {own[0]} the sizes that it had in fit" if own else AGAIN
     with own_torch_state(0):
         with torch.device("meta"):
             differs = differing(builder.build_module(schema), weights)
@@ -113,13 +120,13 @@ def _built(
     return module.eval()
 
 
-def _with_parameters(
-    cls: type[F],
+def with_parameters(
+    cls: type[E],
     header: dict[str, Any],
     key: str,
     name: str,
     modules: Mapping[str, nn.Module | None],
-) -> F:
+) -> E:
     """Make an estimator with the parameters that the file names."""
     parameters = values_of(header[key], modules)
     unknown = set(parameters) - set(cls().get_params(deep=False))
@@ -156,7 +163,7 @@ def _parameter(name: str, value: object) -> Any:  # noqa: ANN401  whatever JSON 
         ) from None
 
 
-def check_labels(panel: Panel) -> None:
+def check_labels_of(panel: Panel) -> None:
     """Refuse ids and names of columns that a file has no form for.
 
     Raises
@@ -166,11 +173,11 @@ def check_labels(panel: Panel) -> None:
     """
     schema = panel.schema
     column = as_code(next(iter(schema.id_cols), None))
-    _check("series", panel.ids, f"df[{column}] = df[{column}].map(str)")
-    _check("column", columns_of(schema), "df.columns = df.columns.map(str)")
+    check_labels("series", panel.ids, f"df[{column}] = df[{column}].map(str)")
+    check_labels("column", columns_of(schema), "df.columns = df.columns.map(str)")
 
 
-def _check(what: str, labels: Iterable[Hashable], fix: str) -> None:
+def check_labels(what: str, labels: Iterable[Hashable], fix: str) -> None:
     """Refuse a label that cannot be written, or would not be the same when read."""
     for label in labels:
         try:
@@ -200,9 +207,10 @@ def _check_panel(panel: Panel, name: str) -> None:
         and (static is None or static.shape == (n_series, n_static(schema)))
     )
     if not fits:
-        raise ModelFileError(f"{name} has rows and series that do not fit together.", _AGAIN)
+        raise ModelFileError(f"{name} has rows and series that do not fit together.", AGAIN)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of what a model rests on."""
     packages = ("torch", "lightning", "numpy", "pandas", "safetensors", "scikit-learn")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

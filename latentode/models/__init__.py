@@ -2,6 +2,7 @@
 
 from latentode.models.datamodule import SeriesDataModule, feature_weights
 from latentode.models.density import Epoch, Plan, train_flow
+from latentode.models.events import EventDataModule, EventModel
 from latentode.models.latent_model import LatentModel
 from latentode.models.latent_ode import LatentODE
 from latentode.models.objectives import ELBO, IWAE, Direct, Objective
@@ -26,6 +27,8 @@ __all__ = [
     "Continuity",
     "Direct",
     "Epoch",
+    "EventDataModule",
+    "EventModel",
     "JacobianNorm",
     "KineticEnergy",
     "LatentModel",

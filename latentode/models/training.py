@@ -226,8 +226,20 @@ def train(
             plugins=plugins,
         )
         _fit(trainer, module, data, None if state is None else "state")
+    _forget(trainer, module, data)
     module.eval()
     return best.history
+
+
+def _forget(
+    trainer: lightning.Trainer,
+    module: lightning.LightningModule,
+    data: lightning.LightningDataModule,
+) -> None:
+    """Let go of what a trainer holds: its parts hold each other, with all batches among them."""
+    module.trainer = None
+    data.trainer = None
+    vars(trainer).clear()
 
 
 def _rank() -> int:

@@ -5,8 +5,11 @@ from latentode.nn.controls import Controls, Inputs
 from latentode.nn.decoder import Decoder
 from latentode.nn.driven import DrivenField
 from latentode.nn.encoder import Encoder
+from latentode.nn.event_reader import Events, GRUEventReader, with_events_after
+from latentode.nn.event_rules import constant_rate, running_rate
 from latentode.nn.flow import Carried, ContinuousFlow, Costs, FlowDistribution
 from latentode.nn.flow_fields import FlowField, PlanarField
+from latentode.nn.intensity import Intensity, SlowingField
 from latentode.nn.likelihood import (
     LIKELIHOODS,
     Gaussian,
@@ -19,8 +22,10 @@ from latentode.nn.mechanistic import MechanisticDecoder, MechanisticField, Mecha
 from latentode.nn.mixture import Mixture
 from latentode.nn.ode_block import ODEBlock, ResidualBlock
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
+from latentode.nn.point_process import Likelihood, PointProcess, Waited
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
 from latentode.nn.rules import Fading, Interpolating
+from latentode.nn.simulation import Simulated, simulate
 from latentode.nn.summary import Summary, summarise
 from latentode.nn.variables import VariableTokens
 from latentode.nn.vector_field import GatedField, MLPField, OscillatorField, SecondOrderField
@@ -37,16 +42,20 @@ __all__ = [
     "DrivenField",
     "Encoder",
     "EulerStep",
+    "Events",
     "Fading",
     "FlowDistribution",
     "FlowField",
     "GRUDReader",
+    "GRUEventReader",
     "GRUReader",
     "GRUStep",
     "GatedField",
     "Gaussian",
     "Inputs",
+    "Intensity",
     "Interpolating",
+    "Likelihood",
     "MLPField",
     "Mechanism",
     "MechanisticDecoder",
@@ -58,16 +67,24 @@ __all__ = [
     "ODERNNReader",
     "OscillatorField",
     "PlanarField",
+    "PointProcess",
     "QuantileDistribution",
     "Quantiles",
     "ResidualBlock",
     "SecondOrderField",
+    "Simulated",
+    "SlowingField",
     "StudentTNoise",
     "Summary",
     "TimeAttentionReader",
     "Units",
     "VariableTokens",
+    "Waited",
     "Where",
+    "constant_rate",
     "everywhere",
+    "running_rate",
+    "simulate",
     "summarise",
+    "with_events_after",
 ]

@@ -13,10 +13,12 @@ from latentode import from_arrays, from_events
 from latentode.data import (
     FrameError,
     Schema,
+    event_schema,
     infer_schema,
     known_of_query,
     query_at,
     query_horizon,
+    to_event_log,
     to_panel,
 )
 
@@ -80,6 +82,14 @@ def ask_known(*, times):
     df = visits(rate=np.nan)
     panel = to_panel(df, infer_schema(df, target_cols="y", known_cols="rate"))
     return known_of_query(times, query_at(times, panel.schema, panel.ids), panel).known.values
+
+
+def read_events(*, df, start=None, end=None, **names):
+    return to_event_log(df, event_schema(df, **names), start=start, end=end).times
+
+
+def read_known_kinds(*, df):
+    return to_event_log(df, event_schema(df, kind_col="y"), (0.0, 1.0, 2.0, 3.0)).times
 
 
 class Case(NamedTuple):
@@ -166,6 +176,30 @@ CASES = {
         read_covariates,
         {"df": visits(y_err=[0.1, -0.1, 0.2, np.nan, 0]), "noise_cols": {"y": "y_err"}},
     ),
+    "E-KIND-COL": Case(read_events, {"df": visits(what="x"), "kind_col": "wat"}),
+    "E-KIND-UNSEEN": Case(read_known_kinds, {"df": visits()}),
+    "E-ROLE-DUP, of kinds": Case(read_events, {"df": visits(), "kind_col": "id"}),
+    "E-TIME-DUP, of events": Case(read_events, {"df": visits(time=STAMPS[[0, 0, 1, 2, 2]])}),
+    "E-WINDOW": Case(read_events, {"df": visits(), "end": STAMPS[3]}),
+    "E-WINDOW, of each": Case(
+        read_events, {"df": visits(), "end": pd.Series({"a": STAMPS[1], "b": STAMPS[4]})}
+    ),
+    "E-WINDOW, in a frame": Case(
+        read_events,
+        {"df": visits(), "end": pd.DataFrame({"id": ["a", "b"], "time": STAMPS[[1, 4]]})},
+    ),
+    "E-WINDOW, twice": Case(
+        read_events,
+        {"df": visits(), "end": pd.DataFrame({"id": list("aab"), "time": STAMPS[[4, 4, 4]]})},
+    ),
+    "E-WINDOW, missing": Case(read_events, {"df": visits(), "end": pd.Series({"a": STAMPS[4]})}),
+    "E-WINDOW, backward": Case(
+        read_events, {"df": visits(), "start": STAMPS[4] + pd.Timedelta("1D")}
+    ),
+    "E-WINDOW, without events": Case(
+        read_events,
+        {"df": visits(), "end": pd.Series(dict.fromkeys("abc", STAMPS[4]))},
+    ),
     "E-HORIZON": Case(ask_horizon, {"horizon": 7, "step": None}),
     "E-HORIZON, step": Case(ask_horizon, {"horizon": "1D", "step": "2D"}),
 }
@@ -182,7 +216,11 @@ def paste(error, given):
     fix = str(error).split("\nFix: ")[1].rsplit("  [", 1)[0]
     named = {}
     scope = {**given, "pd": pd, "np": np}
-    for name in ("LatentODEForecaster", "from_events"):  # a call of these names arguments
+    for name in (
+        "LatentODEForecaster",
+        "EventForecaster",
+        "from_events",
+    ):  # a call of these names arguments
         scope[name] = lambda *_, **arguments: named.update(arguments)
     exec(fix, scope)
     return {name: scope[name] for name in given} | named

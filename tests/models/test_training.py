@@ -1,9 +1,12 @@
 """Training: what is kept, and when it ends."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
-from latentode.models import Direct, train
+from latentode.models import Direct, SeriesDataModule, train
 
 QUIETLY = {"accelerator": "cpu", "label": None}
 
@@ -40,3 +43,17 @@ def test_patience_ends_training(build, data):
 def test_a_decay_that_is_none_is_refused(averaging, build, data):
     with pytest.raises(ValueError, match=rf"averaging={averaging} must be at least 0 and less"):
         train(build(), data, max_epochs=1, patience=None, averaging=averaging, **QUIETLY)
+
+
+def test_nothing_is_held_once_training_is_over(build, waves):
+    gc.collect()
+    gc.disable()  # who trains in a loop would run out of memory before it comes to that
+    try:
+        model, data = build(), SeriesDataModule(waves, batch_size=8)
+        train(model, data, max_epochs=1, patience=None, averaging=0.9, **QUIETLY)
+        held = weakref.ref(model), weakref.ref(data)
+        del model, data
+        assert held[0]() is None
+        assert held[1]() is None
+    finally:
+        gc.enable()
