@@ -181,6 +181,12 @@ class SeriesDataModule(lightning.LightningDataModule):
         self._batches: Batches | None = None
         self._reached: dict[str, int] | None = None
 
+    def __repr__(self) -> str:
+        n_rows, n_series = len(self.panel.times), len(self.panel.ids)
+        return f"{type(self).__name__}({n_series:,} series, {n_rows:,} rows)"
+
+    __str__ = __repr__  # Lightning's fails on batches that are tuples
+
     @property
     def n_features(self) -> int:
         """Number of targets and past covariates D: what an encoder reads and a decoder tells."""
@@ -257,12 +263,18 @@ class SeriesDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> Batches:
         """Give the batches of the rows to train on."""
         first, end, cut = self.scaled.offsets[:-1], self._end, self._cut
+        scaled, regime, max_rows, max_asked = (
+            self.scaled,
+            self.regime,
+            self.max_rows,
+            self.max_asked,
+        )
         place = self._place()
 
         def draw(series: Tensor, generator: Generator) -> Batch:
             rows = Stretch(first[series], end[series], cut[series])
-            batch = self.regime(self.scaled, rows, generator=generator, max_rows=self.max_rows)
-            return ask_some(batch, self.max_asked, generator)
+            batch = regime(scaled, rows, generator=generator, max_rows=max_rows)
+            return ask_some(batch, max_asked, generator)
 
         series = self._stretches()
         self._batches = Batches(

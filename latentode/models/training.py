@@ -239,6 +239,7 @@ def _forget(
     """Let go of what a trainer holds: its parts hold each other, with all batches among them."""
     module.trainer = None
     data.trainer = None
+    vars(trainer.strategy).clear()
     vars(trainer).clear()
 
 

@@ -185,3 +185,8 @@ def test_rows_to_tell_are_asked_about_before_padding(batch):
 def test_something_is_asked(waves):
     with pytest.raises(ValueError, match="max_asked=0 must be a whole number of at least 1"):
         SeriesDataModule(waves, max_asked=0)
+
+
+def test_it_is_shown_by_its_size(waves):
+    data = SeriesDataModule(waves)
+    assert str(data) == repr(data) == f"SeriesDataModule(20 series, {len(waves)} rows)"
