@@ -250,7 +250,7 @@ def load_remifentanil(*, static: bool = False) -> pd.DataFrame:
     """Give the concentration of a drug in 65 patients, and the rate of its infusion.
 
     Remifentanil was infused for 4 to 20 minutes at a constant rate, which differs between
-    patients, and its concentration in the blood followed for 44 to 230 minutes. The rate is
+    patients, and its concentration in arterial blood followed for 44 to 230 minutes. The rate is
     a known covariate: it holds from its row on.
 
     Parameters

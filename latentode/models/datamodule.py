@@ -142,6 +142,8 @@ class SeriesDataModule(lightning.LightningDataModule):
         random_state: int = 0,
     ) -> None:
         super().__init__()
+        # There may be fewer validation batches than ranks.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         check_sizes(batch_size=batch_size, max_rows=max_rows)
         if max_asked is not None:
             check_sizes(max_asked=max_asked)
