@@ -142,8 +142,6 @@ class SeriesDataModule(lightning.LightningDataModule):
         random_state: int = 0,
     ) -> None:
         super().__init__()
-        # There may be fewer validation batches than ranks.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         check_sizes(batch_size=batch_size, max_rows=max_rows)
         if max_asked is not None:
             check_sizes(max_asked=max_asked)
@@ -321,12 +319,14 @@ class SeriesDataModule(lightning.LightningDataModule):
         series = (end > cut).nonzero().squeeze(1)
         sizes = (end - first)[series]
         in_order = series[sizes.argsort(stable=True)]
+        place = self._place()
+        size = min(max(math.ceil(len(series) / place["world_size"]), 1), _VAL_SIZE)
         batches = [
             gather_batch(self.scaled, self._held_out(some))
-            for some in in_order.split(_VAL_SIZE)
+            for some in in_order.split(size)
             if len(some)
         ]
-        return FixedBatches(batches, **self._place())
+        return FixedBatches(batches, **place)
 
     def _place(self) -> dict[str, int]:
         """Give which rank of how many this is."""
