@@ -133,6 +133,9 @@ def ablations(recipe: Recipe) -> dict[str, Recipe]:
         "one Euler step": recipe._replace(field="euler"),
         "GRU step, no ODE": recipe._replace(field="gru"),
     }
+    if recipe.anchor == "start":
+        # As an autoencoder of Chen et al. has it, but for the ODE: see latentode.models.RNN.
+        without["RNN"] = recipe._replace(reader="gru", anchor="end", field="gru", penalties=())
     if recipe.rule is not None:
         without["no rule"] = recipe._replace(rule=None, corrections=False)
     if recipe.corrections:
