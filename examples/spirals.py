@@ -110,18 +110,19 @@ def save_plot(
     asked: DataFrame, told: dict[str, np.ndarray], zs: np.ndarray, clockwise: np.ndarray
 ) -> None:
     figure = Figure(figsize=(15, 7.5), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[3, 2])
+    left, right = figure.subfigures(1, 2, width_ratios=[8, 5])
     axes = left.subplots(2, 3)
-    for row, kind in zip(axes, asked.groupby("clockwise"), strict=True):
-        for axis, (_, rows) in zip(row, kind[1].groupby("id"), strict=False):
+    for row, (kind, both) in zip(axes, asked.groupby("clockwise"), strict=True):
+        row[0].set_ylabel("clockwise" if kind else "counter-clockwise")
+        for axis, (_, rows) in zip(row, both.groupby("id"), strict=False):
             draw_spiral(axis, rows, told)
     left.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     axis = right.subplots()
     centred = zs - zs.mean(axis=0)
     plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-    for name, kind, colour in [("", ~clockwise, BLUE), ("clockwise", clockwise, ORANGE)]:
-        axis.scatter(*plane[kind].T, s=8, color=colour, label=name or "counter-clockwise")
-    axis.set_title("latent states where windows begin, first two principal components")
+    axis.scatter(*plane[~clockwise].T, s=8, color=BLUE, label="counter-clockwise")
+    axis.scatter(*plane[clockwise].T, s=8, color=ORANGE, label="clockwise")
+    axis.set_title("latent states where windows begin (two principal components)")
     axis.legend(frameon=False)
     figure.savefig("spirals.png", dpi=120)
     print("saved spirals.png")
@@ -132,7 +133,6 @@ def draw_spiral(axis: Axes, rows: DataFrame, told: dict[str, np.ndarray]) -> Non
     axis.plot(rows["y0_true"], rows["y1_true"], color=GREY, linewidth=5, label="truth")
     axis.plot(rows["y0"], rows["y1"], "o", color="#333333", markersize=2.5, label="observed")
     axis.plot(*told["RNN"][rows.index[ahead]].T, "k:", label="RNN, ahead")
-    limits = axis.get_xlim(), axis.get_ylim()
     for name, part, colour in [
         ("in the window", ~ahead & ~back, BLUE),
         ("ahead", ahead, ORANGE),
@@ -140,7 +140,10 @@ def draw_spiral(axis: Axes, rows: DataFrame, told: dict[str, np.ndarray]) -> Non
     ]:
         path = told["latent ODE"][rows.index[part]]
         axis.plot(*path.T, color=colour, label=f"latent ODE, {name}")
-    axis.set(xticks=[], yticks=[], xlim=limits[0], ylim=limits[1])
+    low, high = rows[["y0_true", "y1_true"]].min() - 1, rows[["y0_true", "y1_true"]].max() + 1
+    axis.set(
+        xticks=[], yticks=[], xlim=(low.iloc[0], high.iloc[0]), ylim=(low.iloc[1], high.iloc[1])
+    )
 
 
 if __name__ == "__main__":
