@@ -7,6 +7,7 @@ mean and standard deviation over the seeds. forecast_rivals_table.py says where 
     python examples/benchmarks/forecast.py --tasks liver periodic
     python examples/benchmarks/forecast.py --tasks icu/42 --seeds 5 --data FOLDER
     python examples/benchmarks/forecast.py --tasks liver/0 --ablations
+    python examples/benchmarks/forecast.py --tasks spirals --models "latent ODE" RNN
 """
 
 import argparse
@@ -36,7 +37,7 @@ def main(quick: bool = False, arguments: Sequence[str] = ()) -> None:
     torch.set_num_threads(1)
     names = ["liver/0"] if quick else chosen(asked.tasks)
     for name, task in tasks_of(names, Folders(asked.data, asked.cache)):
-        recipes = recipes_of(name, quick=quick, with_ablations=asked.ablations)
+        recipes = recipes_of(name, asked.models, quick=quick)
         part = task.test if asked.test else task.val
         text = markdown(models_table(task, part, recipes, asked.seeds))
         if asked.rivals:
@@ -47,11 +48,12 @@ def main(quick: bool = False, arguments: Sequence[str] = ()) -> None:
             put_into_page(asked.markdown, f"forecasts of {name}", text)
 
 
-def recipes_of(name: str, *, quick: bool, with_ablations: bool) -> dict[str, Recipe]:
+def recipes_of(name: str, models: Sequence[str], *, quick: bool) -> dict[str, Recipe]:
+    """Give the recipe of a task and its ablations, those whose names begin as asked."""
     recipe = recipe_for(name)
     if quick:
         recipe = recipe._replace(n_epochs=1)
-    return ablations(recipe) if with_ablations else {"latent ODE": recipe}
+    return {k: each for k, each in ablations(recipe).items() if k.startswith(tuple(models))}
 
 
 def models_table(task: Task, part: Part, recipes: dict[str, Recipe], n_seeds: int) -> Table:
@@ -106,7 +108,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = task_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each")
     parser.add_argument("--test", action="store_true", help="measure the test part")
-    parser.add_argument("--ablations", action="store_true", help="leave out part after part")
+    parser.add_argument(
+        "--models", nargs="+", default=["latent ODE"], help="how names of rows begin, '' for all"
+    )
+    parser.add_argument(
+        "--ablations", dest="models", action="store_const", const=[""], help="train all of them"
+    )
     parser.add_argument("--rivals", action="store_true", help="print rules and rivals too")
     return parser.parse_args(arguments)
 

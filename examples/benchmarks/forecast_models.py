@@ -71,7 +71,7 @@ class Recipe(NamedTuple):
     ----------
     latent_size, hidden_size : int
         Widths of the latent state, and of the reader.
-    reader, anchor, n_frequencies, n_heads, n_hidden, summaries, dropout
+    reader, anchor, n_frequencies, n_at_once, n_heads, n_hidden, summaries, dropout
         Of the encoder; the dropout also of the decoder.
     field, field_size
         Of the vector field; "euler" and "gru" steps take its place without an ODE.
@@ -103,6 +103,7 @@ class Recipe(NamedTuple):
     reader: str = "gru"
     anchor: str = "end"
     n_frequencies: int = 0
+    n_at_once: int = 1
     n_heads: int = 0
     n_hidden: int = 1
     summaries: bool = True
@@ -219,7 +220,7 @@ def encoder_of(recipe: Recipe, n_features: int) -> Encoder:
 
 def reader_of(recipe: Recipe, n_features: int) -> Reader:
     reader = READERS[recipe.reader](n_features, recipe.hidden_size)
-    if not recipe.n_frequencies:
+    if not recipe.n_frequencies and recipe.n_at_once == 1:
         return reader
     # Made after one that is not used: what that one draws decides the weights of a seed.
     return GRUReader(
@@ -227,6 +228,7 @@ def reader_of(recipe: Recipe, n_features: int) -> Reader:
         recipe.hidden_size,
         direction=DIRECTIONS[recipe.reader],
         n_frequencies=recipe.n_frequencies,
+        n_at_once=recipe.n_at_once,
     )
 
 

@@ -29,7 +29,7 @@ class Penalty(Protocol):
 
 
 class ShiftConsistency:
-    """The rest of a series, encoded on its own, is to lie on the path of the whole series.
+    """A part of a series, encoded on its own, is to lie on the path of the whole series.
 
     A random number of rows is left out: the first ones where the latent state stands at the start,
     the last ones where it stands at the end. The state that the encoder gives for the others and
@@ -42,13 +42,18 @@ class ShiftConsistency:
         Weight of the mean square of the difference.
     most : float, default=0.5
         Largest share of the rows that is left out.
+    far : float, default=0.0
+        Largest share of what is then left that is left out at the other end too. Else all parts
+        reach as far as their series do, and a state may count down to where nothing is asked.
     """
 
-    def __init__(self, weight: float = 0.1, *, most: float = 0.5) -> None:
+    def __init__(self, weight: float = 0.1, *, most: float = 0.5, far: float = 0.0) -> None:
         check_not_negative("weight", weight)
         check_share("most", most)
+        check_share("far", far)
         self.weight = weight
         self.most = most
+        self.far = far
 
     def check(self, model: "LatentModel") -> None:
         """Raise if the model has no state of a whole series."""
@@ -68,19 +73,17 @@ class ShiftConsistency:
         """Give the penalty."""
         self.check(model)
         context = batch.context
-        share = torch.rand(len(context.t), device=context.t.device)
-        n_left_out = (share * self.most * context.lengths).long()
-        n_left_out = n_left_out.minimum((context.lengths - 1).clamp(min=0))
+        near = _some_of(context.lengths, self.most)
+        far = _some_of(context.lengths - near, self.far)
         if model.encoder.anchor == "start":
-            rest = without_first(context, n_left_out)
-            # A state of the whole series, carried to where the rest begins.
-            here = carried(model.path, draw.z0, context.t[:, 0], rest.t[:, :1], context.inputs)[
-                :, 0
-            ]
-            difference = here - model.encoder(rest).mean
+            part, end = part_of(context, near, context.lengths - far)
+            # A state of the whole series, carried to where the part begins.
+            begin = part.t[:, :1] + end[:, None]
+            here = carried(model.path, draw.z0, context.t[:, 0], begin, context.inputs)[:, 0]
+            difference = here - model.encoder(part).mean
         else:
-            rest, end = without_last(context, n_left_out)
-            z_end = model.encoder(rest).mean
+            part, end = part_of(context, far, context.lengths - near)
+            z_end = model.encoder(part).mean
             now = torch.zeros_like(end)[:, None]
             difference = carried(model.path, z_end, end, now, context.inputs)[:, 0] - draw.z0
         return self.weight * difference.square().mean()
@@ -188,17 +191,21 @@ class JacobianNorm:
         return self.weight * product.square().mean()
 
 
-def without_first(context: Context, n: Tensor) -> Context:
-    """Leave out the first n (B,) rows of each series; the times stay as they are."""
-    return kept_rows(context, ~within(n, context.t.shape[1])).context
+def part_of(context: Context, first: Tensor, last: Tensor) -> Kept:
+    """Keep the rows of each series from ``first`` (B,) up to but not including ``last`` (B,).
 
-
-def without_last(context: Context, n: Tensor) -> Kept:
-    """Leave out the last n (B,) rows of each series; give the rest and the time (B,) of its end.
-
-    The times of the rest are relative to its own end.
+    The times of the part are relative to its own end, which is given too.
     """
-    return kept_rows(context, within(context.lengths - n, context.t.shape[1]))
+    n_rows = context.t.shape[1]
+    return kept_rows(context, ~within(first, n_rows) & within(last, n_rows))
+
+
+def _some_of(n_rows: Tensor, most: float) -> Tensor:
+    """Draw how many of so many rows (B,) are left out: at most a share of them, and never all."""
+    if most == 0:
+        return torch.zeros_like(n_rows)
+    share = torch.rand(len(n_rows), device=n_rows.device)
+    return (share * most * n_rows).long().minimum((n_rows - 1).clamp(min=0))
 
 
 def _at_each_time(batch: Batch) -> Inputs:

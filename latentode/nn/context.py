@@ -210,6 +210,21 @@ def reverse(rows: Tensor, lengths: Tensor) -> Tensor:
     return rows.gather(1, index[..., None].expand_as(rows))
 
 
+def side_by_side(rows: Tensor, lengths: Tensor, n: int) -> Tensor:
+    """Put every n rows (B, T, F) side by side, (B, ceil(T / n), n F), with 0 for padding.
+
+    Examples
+    --------
+    >>> import torch
+    >>> side_by_side(torch.tensor([[[1.0], [2.0], [3.0]]]), torch.tensor([3]), 2)
+    tensor([[[1., 2.],
+             [3., 0.]]])
+    """
+    rows = rows * within(lengths, rows.shape[1])[..., None]
+    rows = torch.nn.functional.pad(rows, (0, 0, 0, -rows.shape[1] % n))
+    return rows.unflatten(1, (-1, n)).flatten(2)
+
+
 def row_at(rows: Tensor, index: Tensor) -> Tensor:
     """Give row ``index[i]`` of series i; rows are (B, T, F), the index is (B,).
 

@@ -14,10 +14,11 @@ from latentode.nn.context import (
     row_at,
     row_controls,
     row_features,
+    side_by_side,
 )
 from latentode.nn.summary import CLIP
 from latentode.solvers import odeint
-from latentode.solvers.checks import check_choice
+from latentode.solvers.checks import check_choice, check_sizes
 
 DIRECTIONS = ("forward", "backward", "both")
 
@@ -68,6 +69,10 @@ class GRUReader(nn.Module):
         Waves of time that are read with each row, see `row_features`.
     n_controls : int, default=0
         Controls that are read with each row, see `row_controls`.
+    n_at_once : int, default=1
+        Rows that are read in one step, side by side. A step costs about the same whatever it
+        reads, so that reading five at once is nearly five times as fast. The state of a row is
+        then that of the step that read it.
 
     Examples
     --------
@@ -86,15 +91,19 @@ class GRUReader(nn.Module):
         direction: str = "forward",
         n_frequencies: int = 0,
         n_controls: int = 0,
+        n_at_once: int = 1,
     ) -> None:
         super().__init__()
         check_choice("direction", direction, DIRECTIONS)
+        check_sizes(n_at_once=n_at_once)
         width = n_row_features(n_features, n_frequencies=n_frequencies, n_controls=n_controls)
+        width *= n_at_once
         forward, backward = direction != "backward", direction != "forward"
         self.forward_gru = nn.GRU(width, hidden_size, batch_first=True) if forward else None
         self.backward_gru = nn.GRU(width, hidden_size, batch_first=True) if backward else None
         self.n_frequencies = n_frequencies
         self.n_controls = n_controls
+        self.n_at_once = n_at_once
         self.size = hidden_size * (forward + backward)
 
     def forward(self, context: Context) -> Reading:
@@ -102,15 +111,25 @@ class GRUReader(nn.Module):
         rows = row_features(context, n_frequencies=self.n_frequencies, n_controls=self.n_controls)
         lengths = context.lengths
         states, final = [], []
-        # Padding stands behind the rows, so what a GRU makes of it is never looked at.
         if self.forward_gru is not None:
-            states.append(self.forward_gru(rows)[0])
-            final.append(row_at(states[-1], lengths - 1))
+            read = self._read(self.forward_gru, rows, lengths)
+            states.append(read.states)
+            final.append(read.final)
         if self.backward_gru is not None:
-            against = self.backward_gru(reverse(rows, lengths))[0]
-            states.append(reverse(against, lengths))
-            final.append(row_at(against, lengths - 1))
+            read = self._read(self.backward_gru, reverse(rows, lengths), lengths)
+            states.append(reverse(read.states, lengths))
+            final.append(read.final)
         return Reading(torch.cat(states, dim=-1), torch.cat(final, dim=-1))
+
+    def _read(self, gru: nn.GRU, rows: Tensor, lengths: Tensor) -> Reading:
+        """Read rows (B, T, F) in their order."""
+        # Padding stands behind the rows, so what a GRU makes of it is never looked at.
+        n = self.n_at_once
+        states = gru(rows if n == 1 else side_by_side(rows, lengths, n))[0]
+        final = row_at(states, (lengths - 1) // n)
+        if n > 1:
+            states = states.repeat_interleave(n, dim=1)[:, : rows.shape[1]]
+        return Reading(states, final)
 
 
 class GRUDReader(nn.Module):

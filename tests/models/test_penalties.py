@@ -1,5 +1,7 @@
 """Penalties: zero where nothing is wrong, and what they say they are where something is."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -12,7 +14,9 @@ from latentode.models import (
     train,
 )
 from latentode.models.objectives import Draw
-from latentode.models.penalties import without_first, without_last
+from latentode.models.penalties import part_of
+from latentode.nn import ODEPath
+from latentode.nn.context import row_at
 
 
 def draw_of(model, batch):
@@ -22,6 +26,8 @@ def draw_of(model, batch):
 PENALTIES = {
     "shift-start": (ShiftConsistency(2.0), "start"),
     "shift-end": (ShiftConsistency(2.0), "end"),
+    "shift-start-far": (ShiftConsistency(2.0, far=0.5), "start"),
+    "shift-end-far": (ShiftConsistency(2.0, far=0.5), "end"),
     "continuity": (Continuity(2.0), "rows"),
     "kinetic": (KineticEnergy(2.0), "end"),
     "jacobian": (JacobianNorm(2.0), "end"),
@@ -100,21 +106,57 @@ def test_leaving_out_no_row_is_consistent(build, batch):
         assert value < 1e-10
 
 
-def test_rows_are_left_out_at_either_end(batch):
+def test_rows_are_left_out_at_both_ends(batch):
     context = batch.context
-    n = (context.lengths // 2).minimum(context.lengths - 1).clamp(min=0)
-    rest, (begin, end) = without_first(context, n), without_last(context, n)
-    for i in range(len(n)):
-        length, k = int(context.lengths[i]), int(n[i])
-        if length == 0:
+    first, last = context.lengths // 4, context.lengths - context.lengths // 3
+    part, end = part_of(context, first, last)
+    for i, (j, k) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        assert part.lengths[i] == k - j
+        if j == k:
             continue
-        assert rest.lengths[i] == begin.lengths[i] == length - k
-        torch.testing.assert_close(rest.t[i, : length - k], context.t[i, k:length])
-        assert torch.equal(rest.x[i, : length - k], context.x[i, k:length])
-        assert not rest.mask[i, length - k :].any() and not begin.mask[i, length - k :].any()
-        torch.testing.assert_close(end[i], context.t[i, length - k - 1])
-        torch.testing.assert_close(begin.t[i, : length - k], context.t[i, : length - k] - end[i])
-        assert (begin.t[i, length - k :] == 0).all() and (begin.t[i] <= 0).all()
+        torch.testing.assert_close(end[i], context.t[i, k - 1])
+        torch.testing.assert_close(part.t[i, : k - j], context.t[i, j:k] - end[i])
+        assert torch.equal(part.x[i, : k - j], context.x[i, j:k])
+        assert not part.mask[i, k - j :].any()
+        assert (part.t[i, k - j :] == 0).all() and (part.t[i] <= 0).all()
+
+
+class Pace(torch.nn.Module):
+    """A field that moves every state alike."""
+
+    def __init__(self, pace):
+        super().__init__()
+        self.pace = pace
+
+    def forward(self, t, z):
+        return torch.full_like(z, self.pace)
+
+
+class Clock(torch.nn.Module):
+    """An encoder of series whose values are their times: its state is the time where it stands."""
+
+    def __init__(self, anchor):
+        super().__init__()
+        self.anchor = anchor
+
+    def forward(self, part):
+        row = 0 * part.lengths if self.anchor == "start" else (part.lengths - 1).clamp(min=0)
+        return SimpleNamespace(mean=row_at(part.x, row)[:, :1])
+
+
+@pytest.mark.parametrize("anchor", ["start", "end"])
+@pytest.mark.parametrize("far", [0.0, 0.9])
+def test_a_part_is_compared_where_its_state_stands(anchor, far, build, batch):
+    times = batch.t[..., None].expand_as(batch.x)
+    batch = batch._replace(x=times, scores=times, mask=torch.ones_like(batch.mask))
+    model, draws = build(anchor, rule=None), []
+    model.encoder = Clock(anchor)
+    draw = Draw(None, model.encoder(batch.context).mean, None)
+    for pace in (1.0, 0.5):
+        model.path = ODEPath(Pace(pace))
+        draws.append(float(ShiftConsistency(1.0, most=0.9, far=far)(model, batch, draw)))
+    assert draws[0] < 1e-9
+    assert draws[1] > 1e-4
 
 
 @pytest.mark.parametrize(
@@ -168,3 +210,5 @@ def test_a_negative_weight_is_refused(penalty):
 def test_no_more_than_all_rows_are_left_out():
     with pytest.raises(ValueError, match=r"most=1\.5 must be at least 0 and at most 1"):
         ShiftConsistency(most=1.5)
+    with pytest.raises(ValueError, match=r"far=-0\.5 must be at least 0 and at most 1"):
+        ShiftConsistency(far=-0.5)

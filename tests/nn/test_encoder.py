@@ -1,6 +1,7 @@
 """What an encoder reads, whatever its reader and its anchor, and what must not matter to it."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -8,9 +9,15 @@ import torch
 from latentode.nn import Context, Encoder, GRUReader
 from latentode.nn.encoder import ANCHORS, READERS
 
+# Handed in ready-made, beside those that are known by name.
+MADE = {
+    f"gru-{direction}-{n}-at-once": partial(GRUReader, direction=direction, n_at_once=n)
+    for direction, n in [("forward", 2), ("backward", 4), ("both", 3)]
+}
+
 
 def cases():
-    for reader, anchor in itertools.product(READERS, ANCHORS):
+    for reader, anchor in itertools.product([*READERS, *MADE], ANCHORS):
         for n_heads in (0, 2):
             yield pytest.param(
                 {"reader": reader, "anchor": anchor, "n_heads": n_heads},
@@ -20,7 +27,10 @@ def cases():
 
 @pytest.fixture(params=cases())
 def encoder(request):
-    return Encoder(3, 4, 8, **request.param).eval()
+    options = dict(request.param)
+    if options["reader"] in MADE:
+        options["reader"] = MADE[options["reader"]](3, 8)
+    return Encoder(3, 4, 8, **options).eval()
 
 
 def at_rows(q, anchor, length):
@@ -107,6 +117,20 @@ def test_a_forward_reader_does_not_look_ahead(contexts):
     torch.testing.assert_close(encoder(other).mean[:, :4], encoder(context).mean[:, :4])
 
 
+def test_rows_that_are_read_at_once_take_so_many_fewer_steps(contexts):
+    reader, steps = GRUReader(3, 5, direction="both", n_at_once=4), []
+    for gru in (reader.forward_gru, reader.backward_gru):
+        gru.register_forward_hook(lambda gru, rows, _: steps.append(rows[0].shape[1]))
+    states = reader(contexts.series(9)).states
+    assert steps == [3, 3]
+    assert states.shape == (1, 9, 10)
+    forward, backward = states[0].split(5, dim=1)
+    # Groups begin where reading does, and the last one is what is left.
+    assert len(forward.unique_consecutive(dim=0)) == 3
+    assert torch.equal(forward[0], forward[3]) and not torch.equal(forward[3], forward[4])
+    assert torch.equal(backward[8], backward[5]) and not torch.equal(backward[5], backward[4])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -119,9 +143,16 @@ def test_unknown_choices_are_refused(options, message):
         Encoder(3, 4, **options)
 
 
-def test_an_unknown_direction_is_refused():
-    with pytest.raises(ValueError, match="direction=sideways is not known"):
-        GRUReader(3, direction="sideways")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"direction": "sideways"}, "direction=sideways is not known"),
+        ({"n_at_once": 0}, "n_at_once=0 must be a whole number of at least 1"),
+    ],
+)
+def test_options_of_a_gru_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        GRUReader(3, **options)
 
 
 @pytest.mark.parametrize(
