@@ -20,7 +20,7 @@ from latentode.data.horizon import read_length
 from latentode.data.known import Known
 from latentode.data.known_query import known_of_query
 from latentode.data.merge import keep_where, merge_panels
-from latentode.data.native import as_native
+from latentode.data.native import as_native, without_column
 from latentode.data.panel import (
     Panel,
     check_time_span,
@@ -93,5 +93,6 @@ __all__ = [
     "time_holdout",
     "times_as_column",
     "to_panel",
+    "without_column",
     "without_covariates",
 ]

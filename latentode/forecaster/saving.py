@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
 
 from latentode.data import Panel, Schema, columns_of, n_static
 from latentode.data.errors import as_code, plainly
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from latentode.forecaster.trained import TrainedForecaster
 
 F = TypeVar("F", bound="TrainedForecaster")
+E = TypeVar("E", bound=BaseEstimator)
 
 # Learned attributes other than the weights, in the order of the file.
 _LEARNED = ("context_", "scaler_", "calibration_", "fit_seconds_")
@@ -43,9 +45,9 @@ def pack(model: "TrainedForecaster") -> Content:
     learned = {name: take_apart(getattr(model, name), name, tensors) for name in _LEARNED}
     header = {
         "class": type(model).__name__,
-        "versions": _versions(),
-        "parameters": _parameters(model.get_params(deep=False)),
-        "fitted_with": _parameters(model.fitted_with_),
+        "versions": versions(),
+        "parameters": parameters_to_json(model.get_params(deep=False)),
+        "fitted_with": parameters_to_json(model.fitted_with_),
         "history": to_json(model.history_.to_dict("list")),
         **learned,
     }
@@ -62,25 +64,30 @@ def unpack(cls: type[F], content: Content, name: str) -> F:
         or weights and rows that do not fit together.
     """
     header, tensors = content
-    if header["class"] != cls.__name__:
-        raise ModelFileError(
-            f"{name} holds a {header['class']}, not a {cls.__name__}.",
-            f"model = latentode.{header['class']}.load({as_code(name)})",
-        )
-    model = _with_parameters(cls, header, "parameters", name)
+    check_class(cls, header, name)
+    model = with_parameters(cls, header, "parameters", name)
     for attribute in _LEARNED:
         setattr(model, attribute, put_together(header[attribute], tensors))
     model.history_ = pd.DataFrame(from_json(header["history"]))
     model.fitted_with_ = {k: from_json(v) for k, v in header["fitted_with"].items()}
     _check_panel(model.context_, name)
     model.see_columns(model.context_.schema)
-    builder = _with_parameters(cls, header, "fitted_with", name)
+    builder = with_parameters(cls, header, "fitted_with", name)
     weights = {k.removeprefix(_WEIGHTS): v for k, v in tensors.items() if k.startswith(_WEIGHTS)}
     model.module_ = _built(builder, model.schema_, weights, name)
     return model
 
 
-def differing(module: LatentModel, weights: Mapping[str, Tensor]) -> str | None:
+def check_class(cls: type, header: Mapping[str, Any], name: str) -> None:
+    """Refuse a file that holds an estimator of another class."""
+    if header["class"] != cls.__name__:
+        raise ModelFileError(
+            f"{name} holds a {header['class']}, not a {cls.__name__}.",
+            f"model = latentode.{header['class']}.load({as_code(name)})",
+        )
+
+
+def differing(module: nn.Module, weights: Mapping[str, Tensor]) -> str | None:
     """Say which weight of a module is not, or is of another shape, among others; None if none."""
     own = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
     others = {name: tuple(weight.shape) for name, weight in weights.items()}
@@ -104,7 +111,7 @@ def _built(
     return module.eval()
 
 
-def _with_parameters(cls: type[F], header: dict[str, Any], key: str, name: str) -> F:
+def with_parameters(cls: type[E], header: dict[str, Any], key: str, name: str) -> E:
     """Make an estimator with the parameters that the file names."""
     parameters = {k: from_json(v) for k, v in header[key].items()}
     unknown = set(parameters) - set(cls().get_params(deep=False))
@@ -117,7 +124,8 @@ def _with_parameters(cls: type[F], header: dict[str, Any], key: str, name: str) 
     return cls(**parameters)
 
 
-def _parameters(parameters: Mapping[str, object]) -> dict[str, Any]:
+def parameters_to_json(parameters: Mapping[str, object]) -> dict[str, Any]:
+    """Give the parameters of an estimator as JSON; one that has no form there is named."""
     kept = {name: None if name in _NOT_KEPT else value for name, value in parameters.items()}
     return {name: _parameter(name, value) for name, value in kept.items()}
 
@@ -135,11 +143,11 @@ def _parameter(name: str, value: object) -> Any:  # noqa: ANN401  whatever JSON 
 def _check_labels(panel: Panel) -> None:
     schema = panel.schema
     column = as_code(next(iter(schema.id_cols), None))
-    _check("series", panel.ids, f"df[{column}] = df[{column}].map(str)")
-    _check("column", columns_of(schema), "df.columns = df.columns.map(str)")
+    check_labels("series", panel.ids, f"df[{column}] = df[{column}].map(str)")
+    check_labels("column", columns_of(schema), "df.columns = df.columns.map(str)")
 
 
-def _check(what: str, labels: Iterable[Hashable], fix: str) -> None:
+def check_labels(what: str, labels: Iterable[Hashable], fix: str) -> None:
     """Refuse a label that cannot be written, or would not be the same when read."""
     for label in labels:
         try:
@@ -172,6 +180,7 @@ def _check_panel(panel: Panel, name: str) -> None:
         raise ModelFileError(f"{name} has rows and series that do not fit together.", _AGAIN)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Give the versions of what a model was made with."""
     packages = ("torch", "lightning", "numpy", "pandas", "safetensors", "scikit-learn")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

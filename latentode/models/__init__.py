@@ -16,6 +16,13 @@ from latentode.models.penalties import (
 from latentode.models.prediction import Told, forecast, latent_path, sample, unscaled
 from latentode.models.regression import fit_corrections
 from latentode.models.rnn import RNN
+from latentode.models.series_net import (
+    Labelled,
+    SeriesNet,
+    WholeSeriesDataModule,
+    outputs_of,
+    whole_series,
+)
 from latentode.models.training import own_torch_state, train
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "Epoch",
     "JacobianNorm",
     "KineticEnergy",
+    "Labelled",
     "LatentModel",
     "LatentODE",
     "ODENet",
@@ -36,16 +44,20 @@ __all__ = [
     "Rows",
     "RowsDataModule",
     "SeriesDataModule",
+    "SeriesNet",
     "ShiftConsistency",
     "Supervised",
     "Told",
+    "WholeSeriesDataModule",
     "feature_weights",
     "fit_corrections",
     "forecast",
     "latent_path",
+    "outputs_of",
     "own_torch_state",
     "sample",
     "train",
     "train_flow",
     "unscaled",
+    "whole_series",
 ]

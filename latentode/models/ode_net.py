@@ -79,15 +79,15 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    x : Tensor of shape (B, ...)
-        Inputs.
+    x : Tensor of shape (B, ...), or Batch
+        Inputs: of rows, or of whole series.
     y : Tensor of shape (B, ...)
         Targets.
     weight : Tensor of shape (B,)
         How much each counts.
     """
 
-    x: Tensor
+    x: Any
     y: Tensor
     weight: Tensor
 
@@ -127,7 +127,7 @@ class Supervised(lightning.LightningModule):
         self.weight_decay = weight_decay
         self._epoch: list[Tensor] = []
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Tensor:  # noqa: ANN401  what the network takes
         """Give the outputs of the network."""
         y: Tensor = self.network(x)
         return y
@@ -152,7 +152,7 @@ class Supervised(lightning.LightningModule):
     def validation_step(self, batch: Rows, batch_idx: int) -> None:
         """Log ``val_loss``."""
         loss = self._mean_loss(batch)
-        self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.x))
+        self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.weight))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
         """Give AdamW with one cycle of the learning rate over the whole training."""
