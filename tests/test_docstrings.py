@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from numpydoc.validate import validate
 
-from latentode import LatentODEForecaster
+from latentode import LatentODEForecaster, SeriesClassifier, SeriesRegressor
 
 SETTINGS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
 CHECKS = set(SETTINGS["tool"]["numpydoc_validation"]["checks"])
@@ -34,6 +34,16 @@ METHODS = [
     LatentODEForecaster.save,
     LatentODEForecaster.load,
     LatentODEForecaster.summary,
+    SeriesClassifier.fit,
+    SeriesClassifier.predict,
+    SeriesClassifier.predict_proba,
+    SeriesClassifier.score,
+    SeriesClassifier.evaluate,
+    SeriesClassifier.save,
+    SeriesClassifier.load,
+    SeriesRegressor.predict,
+    SeriesRegressor.score,
+    SeriesRegressor.evaluate,
 ]
 
 

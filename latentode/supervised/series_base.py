@@ -1,5 +1,6 @@
 """What the classifier and the regressor of whole series have in common: read, train, tell."""
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
@@ -58,8 +59,9 @@ from latentode.supervised.words import in_words_of
 # Training steps that the default number of epochs amounts to, and how few and many epochs these
 # may be.
 _N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 2000, 10, 100
-# Decay of the moving average of the weights, which is what is kept of a training.
-_AVERAGING = 0.99
+# What is kept of a training is a moving average of the weights, over this share of its steps, and
+# over so many of them at most.
+_AVERAGED_SHARE, _MOST_AVERAGED = 0.1, 100
 
 
 class Told(NamedTuple):
@@ -328,14 +330,16 @@ class SeriesEstimator(BaseEstimator, ABC):
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
         )
+        n_batches = len(data.train_dataloader())
+        n_epochs = self.max_epochs or _n_epochs(n_batches)
         history = train(
             module,
             data,
-            max_epochs=self.max_epochs or _n_epochs(len(data.train_dataloader())),
+            max_epochs=n_epochs,
             patience=self.patience,
             accelerator=self.accelerator,
             label=f"member {number + 1}" if self.verbose else None,
-            averaging=_AVERAGING,
+            averaging=averaging_for(n_epochs * n_batches),
         )
         return network.cpu(), pd.DataFrame(history).assign(member=number)
 
@@ -399,7 +403,19 @@ def _labelled(targets: Targets, chosen: Tensor) -> Labelled:
 
 
 def _n_epochs(n_batches: int) -> int:
-    return min(max(-(-_N_STEPS // n_batches), _FEWEST_EPOCHS), _MOST_EPOCHS)
+    return min(max(math.ceil(_N_STEPS / n_batches), _FEWEST_EPOCHS), _MOST_EPOCHS)
+
+
+def averaging_for(n_steps: int) -> float:
+    """Give the decay of the moving average of the weights in a training of some steps.
+
+    Examples
+    --------
+    >>> [averaging_for(n_steps) for n_steps in (5, 20, 100, 10_000)]
+    [0.0, 0.5, 0.9, 0.99]
+    """
+    n_averaged = min(max(_AVERAGED_SHARE * n_steps, 1.0), _MOST_AVERAGED)
+    return 1 - 1 / n_averaged
 
 
 def _warn_of_empty_series(panel: Panel) -> None:

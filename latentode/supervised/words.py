@@ -22,10 +22,10 @@ def in_words_of(estimator: object) -> Iterator[None]:
     Examples
     --------
     >>> with in_words_of("any text"):
-    ...     raise FrameError("E-X", "no time.", "LatentODEForecaster(target_cols='y')")
+    ...     raise FrameError("E-EMPTY", "no time.", "LatentODEForecaster(target_cols='y')")
     Traceback (most recent call last):
     latentode.data.errors.FrameError: no time.
-    Fix: str(feature_cols='y')  [E-X]
+    Fix: str(feature_cols='y')  [E-EMPTY]
     """
     try:
         yield
