@@ -413,7 +413,7 @@ class SeriesRegressor(RegressorMixin, SeriesEstimator):
     ...     max_epochs=2,
     ...     random_state=0,
     ... ).fit(df, "age")
-    >>> model.predict(df).between(30, 70).all()
+    >>> bool(model.predict(df).between(30, 70).all())
     True
     """
 
