@@ -134,7 +134,6 @@ def latent_ode(learned: Stays, told: Stays, seed: int) -> np.ndarray:
     """Give probabilities by a latent ODE."""
     model = SeriesClassifier(**RECIPE, random_state=seed)
     model.fit(learned.rows, learned.died, static=learned.static)
-    print(model.history_.groupby("member")["val_loss"].agg(["idxmin", "min"]).to_string())
     p = model.predict_proba(told.rows, static=told.static)
     return p.loc[told.died.index, 1].to_numpy()
 
