@@ -27,8 +27,7 @@ COLORS = {0: "#0072B2", 1: "#D55E00"}
 def main(quick: bool = False) -> None:
     visits, died = at_two_years(load_pbcseq(static=True))
     print(f"{len(died)} patients, {died.mean():.0%} of whom die within five years")
-    n_folds, n_epochs = (2, 2) if quick else (5, None)
-    risk = told_apart(visits, died, n_folds, n_epochs)
+    risk = risks(visits, died, 2, max_epochs=2) if quick else risks(visits, died, 5)
     print(f"  last values, logistic regression   AUROC {roc_auc_score(died, risk['rival']):.3f}")
     print(f"  all visits, latent ODE             AUROC {roc_auc_score(died, risk[2.0]):.3f}")
     save_plot(risk, died, "classification.png")
@@ -44,9 +43,7 @@ def at_two_years(visits: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return visits[kept].drop(columns=["futime", "status"]), died[known].astype(int)
 
 
-def told_apart(
-    visits: pd.DataFrame, died: pd.Series, n_folds: int, n_epochs: int | None
-) -> pd.DataFrame:
+def risks(visits: pd.DataFrame, died: pd.Series, n_folds: int, **options: int) -> pd.DataFrame:
     """Give the risk of each patient at two years and after earlier visits, out of other folds."""
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=0)
     parts = []
@@ -58,8 +55,8 @@ def told_apart(
             feature_cols=LABS,
             static_cols=["age", "sex"],
             n_members=3,
-            max_epochs=n_epochs,
             random_state=0,
+            **options,
         ).fit(old, died.iloc[train])
         told = {"rival": rival(old, new, died)}
         for year in YEARS:
@@ -80,10 +77,8 @@ def rival(old: pd.DataFrame, new: pd.DataFrame, died: pd.Series) -> pd.Series:
 def save_plot(risk: pd.DataFrame, died: pd.Series, path: str) -> None:
     """Draw how well death is told, and how the risk of each patient moves."""
     figure, (roc, paths) = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
-    for column, style, name in (
-        ("rival", "k--", "logistic regression"),
-        (YEARS[-1], "-", "latent ODE"),
-    ):
+    lines = {"rival": ("k--", "logistic regression"), YEARS[-1]: ("-", "latent ODE")}
+    for column, (style, name) in lines.items():
         wrong, right, _ = roc_curve(died, risk[column])
         area = roc_auc_score(died, risk[column])
         roc.plot(wrong, right, style, label=f"{name}, area {area:.2f}")

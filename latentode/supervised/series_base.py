@@ -1,6 +1,5 @@
 """What the classifier and the regressor of whole series have in common: read, train, tell."""
 
-import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
@@ -9,59 +8,33 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from latentode.data import (
     OnDuplicates,
     Panel,
-    ScaledPanel,
     Scaler,
     Schema,
     columns_of,
     drop_empty_rows,
     infer_schema,
-    n_static,
     scale_panel,
     to_panel,
     without_column,
 )
 from latentode.data.errors import plainly, warn
 from latentode.forecaster.model_file import read_model_file, write_model_file
-from latentode.models import (
-    Labelled,
-    SeriesNet,
-    Supervised,
-    WholeSeriesDataModule,
-    outputs_of,
-    own_torch_state,
-    train,
-)
+from latentode.models import outputs_of, own_torch_state
 from latentode.models.ode_net import Loss
-from latentode.nn import DrivenField, Encoder, ODEPath
-from latentode.solvers import ADJOINTS, METHODS, MLP
-from latentode.solvers.checks import (
-    check_choice,
-    check_not_negative,
-    check_part,
-    check_positive,
-    check_whole,
-)
 from latentode.supervised.base import Targets, draw_seed
 from latentode.supervised.labels import in_order, read_labels, series_of
-from latentode.supervised.rows import held_out
+from latentode.supervised.series_network import check_parameters
 from latentode.supervised.series_saving import pack, unpack
+from latentode.supervised.series_training import train_member
 from latentode.supervised.words import in_words_of
-
-# Training steps that the default number of epochs amounts to, and how few and many epochs these
-# may be.
-_N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 2000, 10, 100
-# What is kept of a training is a moving average of the weights, over this share of its steps, and
-# over so many of them at most.
-_AVERAGED_SHARE, _MOST_AVERAGED = 0.1, 100
 
 
 class Told(NamedTuple):
@@ -134,7 +107,7 @@ class SeriesEstimator(BaseEstimator, ABC):
         """Take over what `learned` gave."""
 
     @abstractmethod
-    def _loss(self) -> Loss:
+    def loss(self) -> Loss:
         """Give the loss of each series."""
 
     def fit(self, df: object, y: object = None, *, static: object = None) -> Self:
@@ -182,15 +155,12 @@ class SeriesEstimator(BaseEstimator, ABC):
         scaler = Scaler.fit(panel, panel)
         scaled = scale_panel(panel, scaler)
         with own_torch_state(seed):
-            members, histories = zip(
-                *(
-                    self._train_member(scaled, schema, targets, number, seed)
-                    for number in range(self.n_members)
-                ),
-                strict=True,
-            )
-        self.members_ = nn.ModuleList(members).eval()
-        self.history_ = pd.concat(histories, ignore_index=True)
+            members = [
+                train_member(self, scaled, schema, targets, number=number, seed=seed)
+                for number in range(self.n_members)
+            ]
+        self.members_ = nn.ModuleList(member.network for member in members).eval()
+        self.history_ = pd.concat([member.history for member in members], ignore_index=True)
         self.scaler_ = scaler
         self.fitted_with_ = self.get_params(deep=False)
         self.see_columns(schema)
@@ -260,35 +230,6 @@ class SeriesEstimator(BaseEstimator, ABC):
         self.feature_names_in_ = np.array([*columns_of(schema), None], dtype=object)[:-1]
         self.n_features_in_ = len(self.feature_names_in_)
 
-    def build_member(self, schema: Schema) -> SeriesNet:
-        """Build an untrained network for the columns of a schema."""
-        n_features, n_numbers = len(schema.feature_cols), n_static(schema)
-        size = self.latent_size
-        # Bounded: a solution grows no faster than time.
-        field: nn.Module = MLP([size, self.hidden_size, size], activation="tanh")
-        if n_numbers:
-            field = DrivenField(field, size, n_static=n_numbers)
-        encoder = Encoder(
-            n_features,
-            size,
-            self.hidden_size,
-            n_hidden=1,
-            summaries=False,
-            dropout=self.dropout / 2,
-            n_static=n_numbers,
-        )
-        path = ODEPath(
-            field, method=self.method, rtol=self.rtol, atol=self.atol, adjoint=self.adjoint
-        )
-        return SeriesNet(
-            encoder,
-            path,
-            n_features,
-            self.n_outputs(),
-            hidden_size=self.hidden_size,
-            dropout=self.dropout,
-        ).float()  # whatever torch's default is
-
     def _read(self, df: object, y: object, static: object) -> tuple[Schema, Panel, pd.Series]:
         """Give the columns of a frame, its series, and the label of each of these."""
         read = without_column(df, y) if _is_name(y) else df
@@ -303,45 +244,6 @@ class SeriesEstimator(BaseEstimator, ABC):
         panel = to_panel(read, schema, on_duplicates=self.on_duplicates, static=static)
         labels = in_order(read_labels(y, df, schema), panel.ids, schema)
         return schema, drop_empty_rows(panel), labels
-
-    def _train_member(
-        self, scaled: ScaledPanel, schema: Schema, targets: Targets, number: int, seed: int
-    ) -> tuple[SeriesNet, pd.DataFrame]:
-        """Train a network; each member holds out series of its own."""
-        seeds = np.random.SeedSequence([seed, number])
-        own_seed = int(seeds.generate_state(1)[0])
-        torch.manual_seed(own_seed)
-        marked = torch.tensor(
-            held_out(targets.codes, self.val_fraction, np.random.default_rng(seeds))
-        )
-        learned, kept = (_labelled(targets, part) for part in (~marked, marked))
-        data = WholeSeriesDataModule(
-            scaled,
-            learned,
-            kept if len(kept.series) else None,
-            batch_size=int(self.batch_size),
-            max_rows=int(self.max_rows),
-            seed=own_seed,
-        )
-        network = self.build_member(schema)
-        module = Supervised(
-            network,
-            self._loss(),
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-        )
-        n_batches = len(data.train_dataloader())
-        n_epochs = self.max_epochs or _n_epochs(n_batches)
-        history = train(
-            module,
-            data,
-            max_epochs=n_epochs,
-            patience=self.patience,
-            accelerator=self.accelerator,
-            label=f"member {number + 1}" if self.verbose else None,
-            averaging=averaging_for(n_epochs * n_batches),
-        )
-        return network.cpu(), pd.DataFrame(history).assign(member=number)
 
     def _tell(self, df: object, static: object) -> Told:
         """Give the outputs of all members for the series of a frame, as they first appear."""
@@ -373,49 +275,8 @@ class SeriesEstimator(BaseEstimator, ABC):
             return in_order(read_labels(y, df, self.schema_), ids, self.schema_).to_numpy()
 
 
-def check_parameters(estimator: SeriesEstimator) -> None:
-    """Refuse parameters that would fail late, or not at all."""
-    sizes = ("latent_size", "hidden_size", "n_members", "batch_size", "max_rows")
-    for name in sizes:
-        check_whole(name, getattr(estimator, name))
-    for name in ("max_epochs", "patience"):
-        if getattr(estimator, name) is not None:
-            check_whole(name, getattr(estimator, name))
-    for name in ("learning_rate", "rtol", "atol"):
-        check_positive(name, getattr(estimator, name))
-    check_not_negative("weight_decay", estimator.weight_decay)
-    for name in ("dropout", "val_fraction"):
-        check_part(name, getattr(estimator, name))
-    methods = [name for name, method in METHODS.items() if method.error is not None]
-    check_choice("method", estimator.method, methods)
-    check_choice("adjoint", estimator.adjoint, [name for name in ADJOINTS if name != "none"])
-
-
 def _is_name(y: object) -> bool:
     return isinstance(y, str) or (isinstance(y, Hashable) and not hasattr(y, "__len__"))
-
-
-def _labelled(targets: Targets, chosen: Tensor) -> Labelled:
-    values = torch.tensor(targets.values)
-    values = values.float() if values.is_floating_point() else values
-    weights = torch.tensor(targets.weights / targets.weights.mean()).float()
-    return Labelled(torch.arange(len(values)), values, weights).at(chosen)
-
-
-def _n_epochs(n_batches: int) -> int:
-    return min(max(math.ceil(_N_STEPS / n_batches), _FEWEST_EPOCHS), _MOST_EPOCHS)
-
-
-def averaging_for(n_steps: int) -> float:
-    """Give the decay of the moving average of the weights in a training of some steps.
-
-    Examples
-    --------
-    >>> [averaging_for(n_steps) for n_steps in (5, 20, 100, 10_000)]
-    [0.0, 0.5, 0.9, 0.99]
-    """
-    n_averaged = min(max(_AVERAGED_SHARE * n_steps, 1.0), _MOST_AVERAGED)
-    return 1 - 1 / n_averaged
 
 
 def _warn_of_empty_series(panel: Panel) -> None:

@@ -20,6 +20,7 @@ from latentode.forecaster.saving import (
 )
 from latentode.forecaster.tagged import from_json, to_json
 from latentode.models import own_torch_state
+from latentode.supervised.series_network import build_member
 
 if TYPE_CHECKING:
     from latentode.supervised.series_base import SeriesEstimator
@@ -100,4 +101,4 @@ def _members(
     """Build as many members as were fitted, but no more than there are weights of."""
     n_there = len({name.partition(".")[0] for name in weights})
     n_members = min(int(builder.n_members), n_there + 1)
-    return nn.ModuleList(builder.build_member(schema) for _ in range(n_members))
+    return nn.ModuleList(build_member(builder, schema) for _ in range(n_members))
