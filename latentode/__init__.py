@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from latentode.solvers import odeint as odeint
     from latentode.supervised import ODENetClassifier as ODENetClassifier
     from latentode.supervised import ODENetRegressor as ODENetRegressor
+    from latentode.supervised import SeriesClassifier as SeriesClassifier
+    from latentode.supervised import SeriesRegressor as SeriesRegressor
     from latentode.versions import show_versions as show_versions
 
 __version__ = "0.1.0"
@@ -54,8 +56,10 @@ _HOMES = {
     "ODENetClassifier": "latentode.supervised",
     "ODENetRegressor": "latentode.supervised",
     "ResumeError": "latentode.forecaster",
+    "SeriesClassifier": "latentode.supervised",
     "SeriesDataModule": "latentode.models",
     "SeriesMean": "latentode.forecaster",
+    "SeriesRegressor": "latentode.supervised",
     "SolverError": "latentode.solvers",
     "from_arrays": "latentode.data",
     "from_events": "latentode.data",
@@ -86,8 +90,10 @@ __all__ = [
     "ODENetClassifier",
     "ODENetRegressor",
     "ResumeError",
+    "SeriesClassifier",
     "SeriesDataModule",
     "SeriesMean",
+    "SeriesRegressor",
     "SolverError",
     "TimeCutoffSplit",
     "TrainingMean",

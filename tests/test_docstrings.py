@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from numpydoc.validate import validate
 
-from latentode import EventForecaster, LatentODEForecaster
+from latentode import (
+    EventForecaster,
+    LatentODEForecaster,
+    SeriesClassifier,
+    SeriesRegressor,
+)
 
 SETTINGS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
 CHECKS = set(SETTINGS["tool"]["numpydoc_validation"]["checks"])
@@ -45,6 +50,16 @@ METHODS = [
     EventForecaster.evaluate,
     EventForecaster.save,
     EventForecaster.load,
+    SeriesClassifier.fit,
+    SeriesClassifier.predict,
+    SeriesClassifier.predict_proba,
+    SeriesClassifier.score,
+    SeriesClassifier.evaluate,
+    SeriesClassifier.save,
+    SeriesClassifier.load,
+    SeriesRegressor.predict,
+    SeriesRegressor.score,
+    SeriesRegressor.evaluate,
 ]
 
 

@@ -38,7 +38,7 @@ LAYERS = {
     "datasets": Layer({"solvers"}, {"torch", "numpy", "pandas"}),
     "versions": Layer(set(), {"torch"}),
     "supervised": Layer(
-        {"solvers", "nn", "data", "models"}, {"torch", "numpy", "pandas", "sklearn"}
+        {"solvers", "nn", "data", "models", "forecaster"}, {"torch", "numpy", "pandas", "sklearn"}
     ),
     "forecaster": Layer(
         {"solvers", "nn", "data", "models", "metrics", "plotting"},

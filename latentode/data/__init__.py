@@ -23,7 +23,7 @@ from latentode.data.horizon import read_length
 from latentode.data.known import Known
 from latentode.data.known_query import known_of_query
 from latentode.data.merge import keep_where, merge_panels
-from latentode.data.native import as_native
+from latentode.data.native import as_native, without_column
 from latentode.data.panel import (
     Panel,
     check_time_span,
@@ -108,5 +108,6 @@ __all__ = [
     "to_panel",
     "unit_scaler",
     "units_of",
+    "without_column",
     "without_covariates",
 ]

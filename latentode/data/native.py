@@ -1,5 +1,6 @@
 """A pandas frame given back as the kind of frame that the caller came with."""
 
+from collections.abc import Hashable
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,6 +48,34 @@ def as_native(frame: pd.DataFrame, backend: str) -> Any:  # noqa: ANN401  any ki
         for name, zone in zones.items()
     ]
     return table.with_columns(*zoned).to_native() if zoned else table.to_native()
+
+
+def without_column(df: object, column: Hashable) -> Any:  # noqa: ANN401  any kind of frame
+    """Give a frame without one of its columns; what has no such column is given as it is.
+
+    Parameters
+    ----------
+    df : object
+        A frame of any library that narwhals reads, or anything else.
+    column : Hashable
+        The name of the column.
+
+    Returns
+    -------
+    object
+        Another frame of the same library; the one given is not changed.
+
+    Examples
+    --------
+    >>> list(without_column(pd.DataFrame({"t": [1], "died": [0]}), "died").columns)
+    ['t']
+    """
+    if not hasattr(df, "columns") or column not in list(df.columns):
+        return df
+    if isinstance(df, pd.DataFrame):
+        return df.drop(columns=[column])  # narwhals takes names of text only
+    table: Any = nw.from_native(df, eager_only=True)
+    return table.drop([column]).to_native()
 
 
 def _has_zone(column: pd.Series) -> bool:

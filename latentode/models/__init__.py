@@ -18,6 +18,13 @@ from latentode.models.prediction import Told, forecast, latent_path, sample, uns
 from latentode.models.ranks import RankError, run_ranks
 from latentode.models.regression import fit_corrections
 from latentode.models.rnn import RNN
+from latentode.models.series_net import (
+    Labelled,
+    SeriesNet,
+    WholeSeriesDataModule,
+    outputs_of,
+    whole_series,
+)
 from latentode.models.training import own_torch_state, train
 
 __all__ = [
@@ -31,6 +38,7 @@ __all__ = [
     "EventModel",
     "JacobianNorm",
     "KineticEnergy",
+    "Labelled",
     "LatentModel",
     "LatentODE",
     "ODENet",
@@ -41,17 +49,21 @@ __all__ = [
     "Rows",
     "RowsDataModule",
     "SeriesDataModule",
+    "SeriesNet",
     "ShiftConsistency",
     "Supervised",
     "Told",
+    "WholeSeriesDataModule",
     "feature_weights",
     "fit_corrections",
     "forecast",
     "latent_path",
+    "outputs_of",
     "own_torch_state",
     "run_ranks",
     "sample",
     "train",
     "train_flow",
     "unscaled",
+    "whole_series",
 ]

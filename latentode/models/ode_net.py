@@ -79,15 +79,15 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    x : Tensor of shape (B, ...)
-        Inputs.
+    x : Tensor of shape (B, ...), or Batch
+        Inputs: of rows, or of whole series.
     y : Tensor of shape (B, ...)
         Targets.
     weight : Tensor of shape (B,)
         How much each counts.
     """
 
-    x: Tensor
+    x: Any
     y: Tensor
     weight: Tensor
 
@@ -127,7 +127,7 @@ class Supervised(lightning.LightningModule):
         self.weight_decay = weight_decay
         self._epoch: list[Tensor] = []
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Tensor:  # noqa: ANN401  what the network takes
         """Give the outputs of the network."""
         y: Tensor = self.network(x)
         return y
@@ -135,9 +135,11 @@ class Supervised(lightning.LightningModule):
     def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
         """Give the loss of a batch."""
         try:
-            loss = self._mean_loss(batch)
+            loss = self.loss_of(batch)
         except (SolverError, ValueError) as error:  # odeint refuses a state that is not finite
-            raise self._diverged(batch_idx, str(error)) from error
+            of_torch = "to satisfy the constraint" in str(error)  # for a normal around NaN
+            what = "the network gives NaN." if of_torch else str(error)
+            raise self._diverged(batch_idx, what) from error
         if not bool(loss.isfinite()):
             raise self._diverged(batch_idx, f"the loss is {float(loss.detach())}.")
         self._epoch.append(loss.detach())
@@ -151,8 +153,8 @@ class Supervised(lightning.LightningModule):
 
     def validation_step(self, batch: Rows, batch_idx: int) -> None:
         """Log ``val_loss``."""
-        loss = self._mean_loss(batch)
-        self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.x))
+        loss = self.loss_of(batch)
+        self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.weight))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
         """Give AdamW with one cycle of the learning rate over the whole training."""
@@ -160,7 +162,8 @@ class Supervised(lightning.LightningModule):
             self, learning_rate=self.learning_rate, weight_decay=self.weight_decay
         )
 
-    def _mean_loss(self, batch: Rows) -> Tensor:
+    def loss_of(self, batch: Rows) -> Tensor:
+        """Give the weighted mean of the losses of a batch."""
         return (batch.weight * self.loss(self(batch.x), batch.y)).mean()
 
     def _diverged(self, batch_idx: int, what: str) -> FloatingPointError:

@@ -21,6 +21,8 @@ from latentode.data import (
     to_event_log,
     to_panel,
 )
+from latentode.supervised.label_values import classes_of
+from latentode.supervised.labels import in_order, read_labels
 
 PAGE = Path(__file__).parents[2] / "docs" / "the-frame.md"
 STAMPS = pd.date_range("2024-01-01", periods=5, freq="7h", unit="us")
@@ -90,6 +92,12 @@ def read_events(*, df, start=None, end=None, **names):
 
 def read_known_kinds(*, df):
     return to_event_log(df, event_schema(df, kind_col="y"), (0.0, 1.0, 2.0, 3.0)).times
+
+
+def read_kinds(*, df, y):
+    schema = infer_schema(df, target_cols="y")
+    labels = in_order(read_labels(y, df, schema), sorted(set(df["id"])), schema)
+    return classes_of(labels, sorted(set(df["id"]))).codes
 
 
 class Case(NamedTuple):
@@ -200,11 +208,45 @@ CASES = {
         read_events,
         {"df": visits(), "end": pd.Series(dict.fromkeys("abc", STAMPS[4]))},
     ),
+    "E-LABEL-COL": Case(read_kinds, {"df": visits(kind=list("mmmff")), "y": "kin"}),
+    "E-LABEL-COL, of a frame": Case(
+        read_kinds,
+        {
+            "df": visits(),
+            "y": pd.DataFrame({"id": list("ab"), "kind": list("mf"), "age": [40, 60]}),
+        },
+    ),
+    "E-LABEL-MISSING": Case(
+        read_kinds, {"df": visits(id=list("abbcc")), "y": {"a": 1, "b": None, "c": 2}}
+    ),
+    "E-LABEL-MISSING, of a column": Case(
+        read_kinds, {"df": visits(id=list("abbcc"), kind=[1, None, None, 2, 2]), "y": "kind"}
+    ),
+    "E-LABEL-EXTRA": Case(read_kinds, {"df": visits(), "y": {"a": 1, "b": 2, "c": 1}}),
+    "E-LABEL-EXTRA, of a frame": Case(
+        read_kinds, {"df": visits(), "y": pd.DataFrame({"id": list("abc"), "kind": [1, 2, 3]})}
+    ),
+    "E-LABEL-DUP": Case(
+        read_kinds, {"df": visits(), "y": pd.Series([1, 2, 2], index=list("abb"))}
+    ),
+    "E-LABEL-DUP, of a frame": Case(
+        read_kinds, {"df": visits(), "y": pd.DataFrame({"id": list("abb"), "kind": [1, 2, 2]})}
+    ),
+    "E-LABEL-VARIES": Case(read_kinds, {"df": visits(kind=list("mfffm")), "y": "kind"}),
+    "E-LABEL-VARIES, by row": Case(read_kinds, {"df": visits(), "y": list("mfffm")}),
+    "E-LABEL-AMBIG": Case(
+        read_kinds,
+        {"df": visits(id=[1, 0, 2, 4, 3]), "y": pd.Series(list("mffmf"))},
+    ),
+    "E-LABEL-TYPE": Case(read_kinds, {"df": visits(), "y": {"a": 1, "b": "x"}}),
     "E-HORIZON": Case(ask_horizon, {"horizon": 7, "step": None}),
     "E-HORIZON, step": Case(ask_horizon, {"horizon": "1D", "step": "2D"}),
 }
 # Nothing that could be pasted brings back rows or times that are not there.
-TOLD = {"E-EMPTY", "E-TIME-FLAT", "E-NOTHING-TO-TELL", "E-CUTOFF"}
+TOLD = {
+    *("E-EMPTY", "E-TIME-FLAT", "E-NOTHING-TO-TELL", "E-CUTOFF"),
+    *("E-LABEL-ONE", "E-LABEL-LENGTH"),
+}
 
 
 def code_of(name):
