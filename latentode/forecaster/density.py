@@ -37,12 +37,16 @@ class FlowDensity(DensityMixin, BaseEstimator):
     kinetic, jacobian : float, default=0.0
         Weights of the kinetic energy of the paths, and of the squared Frobenius norm of the
         field's Jacobian along them: 0.01 to 0.1 makes flows that take fewer steps.
+    steps : {"shared", "adaptive"}, default="shared"
+        How training solves: in a few steps that all points share, drawn anew each time, and more
+        of them when the density asks for it; or in steps that each point chooses, as densities
+        and samples are always told. The former is the faster by far.
     method : str, default="tsit5"
-        Solver; see `odeint`.
+        Solver of adaptive steps; see `odeint`.
     rtol, atol : float, default=1e-3
         Its tolerances in training; densities and samples have a tenth of them.
     adjoint : {"auto", "direct", "replay", "backsolve"}, default="auto"
-        How to differentiate it.
+        How to differentiate adaptive steps.
     max_epochs : int, default=100
         Passes over the points at most.
     batch_size : int, default=256
@@ -97,6 +101,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         trace: str = "exact",
         kinetic: float = 0.0,
         jacobian: float = 0.0,
+        steps: str = "shared",
         method: str = "tsit5",
         rtol: float = 1e-3,
         atol: float = 1e-3,
@@ -114,6 +119,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self.trace = trace
         self.kinetic = kinetic
         self.jacobian = jacobian
+        self.steps = steps
         self.method = method
         self.rtol = rtol
         self.atol = atol
@@ -247,6 +253,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
             self.patience,
             self.kinetic,
             self.jacobian,
+            self.steps,
         )
         plan.check()
         check_part("val_fraction", self.val_fraction)

@@ -17,6 +17,30 @@ class _Pass(NamedTuple):
     slopes: list[Tensor]
 
 
+class Layers(NamedTuple):
+    """A `FlowField` of two hidden layers as plain ones at each of E times.
+
+    There, ``dz/dt = W_3 tanh(W_2 tanh(W_1 z + s_1) + s_2) + s_3``.
+
+    Attributes
+    ----------
+    weight1, shift1, weight2, shift2 : Tensor of shape (E, H, D), (E, H), (E, H, H), (E, H)
+        The hidden layers, gates and shifts included.
+    weight3, shift3 : Tensor of shape (D, H), (D,)
+        The last one, which does not know the time.
+    form : Tensor of shape (E, H, H)
+        The divergence is ``tanh'_1 @ form @ tanh'_2``.
+    """
+
+    weight1: Tensor
+    shift1: Tensor
+    weight2: Tensor
+    shift2: Tensor
+    weight3: Tensor
+    shift3: Tensor
+    form: Tensor
+
+
 class FlowField(nn.Module):
     """A network whose hidden layers are gated and shifted by time, and by a context if given.
 
@@ -93,6 +117,21 @@ class FlowField(nn.Module):
         for slope, weight in zip(slopes, self._weights(), strict=True):
             v = slope * (v @ weight.mT)
         return Product(rate, v @ self.outer.weight.mT)
+
+    def at_times(self, t: Tensor) -> Layers:
+        """Give the layers at times t (E,), for a field of two hidden ones without a context."""
+        (gate1, gate2), (shift1, shift2) = self._gates(t, None)
+        (inner1, inner2), outer = self._weights(), self.outer.weight
+        form = inner2.mT * (inner1 @ outer)
+        return Layers(
+            gate1[:, :, None] * inner1,
+            shift1,
+            gate2[:, :, None] * inner2,
+            shift2,
+            outer,
+            self.outer.bias,
+            gate1[:, :, None] * gate2[:, None] * form,
+        )
 
     def _passed(self, t: Tensor, z: Tensor, context: Tensor | None) -> _Pass:
         slopes = []
