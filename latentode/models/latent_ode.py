@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from latentode.models.latent_model import LatentModel
 from latentode.models.objectives import ELBO, Objective
 from latentode.models.penalties import Penalty
-from latentode.nn import Decoder, Encoder, ODEPath
+from latentode.nn import Decoder, Encoder, FlowedPosterior, ODEPath
 
 
 class LatentODE(LatentModel):
@@ -53,6 +53,9 @@ class LatentODE(LatentModel):
         Size of every step instead, in units of the model's time.
     adjoint : {"auto", "direct", "replay", "backsolve"}, default="auto"
         How to differentiate it.
+    posterior : FlowedPosterior, optional
+        A continuous normalizing flow that bends the encoder's normal distribution; by default it
+        is q itself.
 
     References
     ----------
@@ -87,6 +90,7 @@ class LatentODE(LatentModel):
         atol: float = 1e-3,
         step_size: float | None = None,
         adjoint: str = "auto",
+        posterior: FlowedPosterior | None = None,
     ) -> None:
         super().__init__(
             encoder,
@@ -107,6 +111,7 @@ class LatentODE(LatentModel):
             observation_dropout=observation_dropout,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            posterior=posterior,
         )
 
     @property

@@ -72,10 +72,10 @@ class ShiftConsistency:
             here = carried(model.path, draw.z0, context.t[:, 0], rest.t[:, :1], context.inputs)[
                 :, 0
             ]
-            difference = here - model.encoder(rest).mean
+            difference = here - model.encode(rest).center
         else:
             rest, end = without_last(context, n_left_out)
-            z_end = model.encoder(rest).mean
+            z_end = model.encode(rest).center
             now = torch.zeros_like(end)[:, None]
             difference = carried(model.path, z_end, end, now, context.inputs)[:, 0] - draw.z0
         return self.weight * difference.square().mean()

@@ -5,8 +5,9 @@ from latentode.nn.controls import Controls, Inputs
 from latentode.nn.decoder import Decoder
 from latentode.nn.driven import DrivenField
 from latentode.nn.encoder import Encoder
-from latentode.nn.flow import Carried, ContinuousFlow, Costs, FlowDistribution
+from latentode.nn.flow import ContinuousFlow, FlowDistribution
 from latentode.nn.flow_fields import FlowField, PlanarField
+from latentode.nn.flow_rates import Carried, Costs
 from latentode.nn.likelihood import (
     LIKELIHOODS,
     Gaussian,
@@ -17,6 +18,7 @@ from latentode.nn.likelihood import (
 from latentode.nn.mixture import Mixture
 from latentode.nn.ode_block import ODEBlock, ResidualBlock
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
+from latentode.nn.posterior import POSTERIORS, FlowedPosterior
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
 from latentode.nn.rules import Fading, Interpolating
 from latentode.nn.summary import Summary, summarise
@@ -26,6 +28,7 @@ from latentode.nn.where import Where, everywhere
 
 __all__ = [
     "LIKELIHOODS",
+    "POSTERIORS",
     "Carried",
     "Context",
     "ContinuousFlow",
@@ -38,6 +41,7 @@ __all__ = [
     "Fading",
     "FlowDistribution",
     "FlowField",
+    "FlowedPosterior",
     "GRUDReader",
     "GRUReader",
     "GRUStep",
