@@ -51,11 +51,11 @@ class FlowDensity(DensityMixin, BaseEstimator):
         Passes over the points at most.
     batch_size : int, default=256
         Points a step.
-    learning_rate : float, default=0.01
+    learning_rate : float, default=0.005
         Highest learning rate of the cycle.
     val_fraction : float, default=0.1
         Share of the points held out to stop by; 0 trains on all, for all epochs.
-    patience : int, default=20
+    patience : int, default=50
         Epochs without a better loss of those after which to stop.
     random_state : int, optional
         Seed of weights, batches and held out points.
@@ -108,9 +108,9 @@ class FlowDensity(DensityMixin, BaseEstimator):
         adjoint: str = "auto",
         max_epochs: int = 100,
         batch_size: int = 256,
-        learning_rate: float = 1e-2,
+        learning_rate: float = 5e-3,
         val_fraction: float = 0.1,
-        patience: int = 20,
+        patience: int = 50,
         random_state: int | None = None,
         verbose: int = 0,
     ) -> None:

@@ -102,13 +102,24 @@ def test_the_best_epoch_is_kept(moons):
 
 @pytest.mark.parametrize(
     "options",
-    [{"trace": "hutchinson"}, {"kinetic": 0.1, "jacobian": 0.1}, {"adjoint": "backsolve"},
-     {"val_fraction": 0}, {"n_hidden": 3}, {"method": "bosh3"}],
+    [{"trace": "hutchinson"}, {"kinetic": 0.1, "jacobian": 0.1}, {"val_fraction": 0},
+     {"n_hidden": 2}, {"n_hidden": 3}, {"steps": "adaptive", "adjoint": "backsolve"},
+     {"steps": "adaptive", "method": "bosh3", "kinetic": 0.1}],
 )  # fmt: skip
 def test_every_way_of_training_learns(options, moons):
     few = {**TINY, "max_epochs": 8, "learning_rate": 0.03, **options}
     history = FlowDensity(**few).fit(moons[:200]).history_
     assert history.train_loss.iloc[-1] < history.train_loss.iloc[0] - 0.02
+
+
+def test_more_steps_are_shared_where_the_density_over_few_departs_from_itself(moons):
+    """Trained hard, a flow over four steps tells a density that is none; see `drawn_grid`."""
+    options = {"n_hidden": 2, "hidden_size": 32, "learning_rate": 0.05, "max_epochs": 40}
+    history = FlowDensity(**{**TINY, **options, "batch_size": 100}).fit(moons).history_
+    evals = history.n_f_evals
+    assert evals.iloc[0] == 16 and evals.iloc[-1] > 16
+    assert (evals.diff().iloc[1:] >= 0).all()
+    assert abs(history.train_loss.iloc[-1] - history.val_loss.iloc[-1]) < 1
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 10, 20])
@@ -151,6 +162,7 @@ def test_a_column_that_does_not_vary_is_refused(moons):
         ({"trace": "rough"}, "trace=rough is not known"),
         ({"kinetic": -1}, "kinetic=-1 must be a number of at least 0"),
         ({"jacobian": np.nan}, "jacobian=nan must be a number of at least 0"),
+        ({"steps": "few"}, "steps=few is not known: choose one of shared, adaptive"),
         ({"rtol": 0}, "rtol=0 must be a positive number"),
         ({"method": "rk4"}, "method=rk4 takes steps of one size"),
         ({"adjoint": "none"}, "adjoint=none gives no gradient"),
