@@ -9,12 +9,28 @@ import time
 
 import numpy as np
 import torch
-from density import SETS
 from matplotlib.figure import Figure
+from sklearn.datasets import make_circles, make_moons
 from torch import Tensor, nn
 
 from latentode.models import Plan, own_torch_state, train_flow
 from latentode.nn import ContinuousFlow, PlanarField
+
+
+def pinwheel(n: int, seed: int) -> np.ndarray:
+    """Draw points from five bent arms."""
+    rng = np.random.default_rng(seed)
+    along, across = rng.normal([[1.0], [0.0]], [[0.3], [0.1]], (2, n))
+    angle = 2 * math.pi * rng.integers(5, size=n) / 5 + 0.25 * np.exp(along)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.einsum("ijn,jn->ni", turn, np.stack([along, across]))
+
+
+SETS = {
+    "circles": lambda n, seed: make_circles(n, noise=0.06, factor=0.5, random_state=seed)[0],
+    "moons": lambda n, seed: make_moons(n, noise=0.08, random_state=seed)[0],
+    "pinwheel": pinwheel,
+}
 
 
 class PlanarLayers(nn.Module):
@@ -22,7 +38,8 @@ class PlanarLayers(nn.Module):
 
     def __init__(self, n_layers: int) -> None:
         super().__init__()
-        self.raw_u, self.w = (nn.Parameter(0.5 * torch.randn(n_layers, 2)) for _ in range(2))
+        self.raw_u = nn.Parameter(0.1 * torch.randn(n_layers, 2))
+        self.w = nn.Parameter(torch.randn(n_layers, 2))
         self.b = nn.Parameter(torch.zeros(n_layers))
 
     @property

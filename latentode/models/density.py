@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentode.models.optimizer import one_cycle
 from latentode.models.progress import progress_bar
-from latentode.nn import ContinuousFlow
+from latentode.nn import Carried, ContinuousFlow, Costs
 from latentode.solvers.checks import check_choice, check_not_negative, check_positive, check_sizes
 
 STEPS = ("shared", "adaptive")
@@ -147,23 +147,28 @@ def _objective(
     flow: ContinuousFlow, x: Tensor, plan: Plan, n_steps: int | None
 ) -> tuple[float, Tensor, float]:
     """Give the mean negative log likelihood, it with the costs, and the mean evaluations."""
-    base = flow().base
     if not (plan.kinetic or plan.jacobian):
         carried = flow.carry_density(x, flow.duration, 0.0, n_steps=n_steps)
-        loss = -(base.log_prob(carried.z) + carried.log_det).mean()
+        loss = -_log_density(carried).mean()
         return float(loss.detach()), loss, float(carried.n_f_evals.float().mean())
     costs = flow.carry_with_costs(x, flow.duration, 0.0, n_steps=n_steps)
-    loss = -(base.log_prob(costs.z) + costs.log_det).mean()
+    loss = -_log_density(costs).mean()
     weighted = plan.kinetic * costs.kinetic + plan.jacobian * costs.jacobian
     evals = float(costs.n_f_evals.float().mean())
     return float(loss.detach()), loss + weighted.mean(), evals
+
+
+def _log_density(at: Carried | Costs) -> Tensor:
+    """Give the log density (B,) of points that were carried to time 0; NaN where they left."""
+    constant = at.z.shape[1] * math.log(2 * math.pi)
+    return at.log_det - (at.z.square().sum(1) + constant) / 2
 
 
 @torch.no_grad()
 def _mean_loss(flow: ContinuousFlow, x: Tensor, n_steps: int | None = None) -> float:
     """Give the mean loss of points, over shared steps if ``n_steps`` says how many."""
     carried = flow.carry_density(x, flow.duration, 0.0, n_steps=n_steps)
-    return -float((flow().base.log_prob(carried.z) + carried.log_det).mean())
+    return -float(_log_density(carried).mean())
 
 
 def _enough_steps(flow: ContinuousFlow, x: Tensor, n_steps: int) -> int:

@@ -112,16 +112,6 @@ def test_every_way_of_training_learns(options, moons):
     assert history.train_loss.iloc[-1] < history.train_loss.iloc[0] - 0.02
 
 
-def test_more_steps_are_shared_where_the_density_over_few_departs_from_itself(moons):
-    """Trained hard, a flow over four steps tells a density that is none; see `drawn_grid`."""
-    options = {"n_hidden": 2, "hidden_size": 32, "learning_rate": 0.05, "max_epochs": 40}
-    history = FlowDensity(**{**TINY, **options, "batch_size": 100}).fit(moons).history_
-    evals = history.n_f_evals
-    assert evals.iloc[0] == 16 and evals.iloc[-1] > 16
-    assert (evals.diff().iloc[1:] >= 0).all()
-    assert abs(history.train_loss.iloc[-1] - history.val_loss.iloc[-1]) < 1
-
-
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 10, 20])
 def test_any_number_of_steps_will_do(n_steps, moons):
     model = FlowDensity(**{**TINY, "max_epochs": n_steps, "patience": 99}).fit(moons[:50])
