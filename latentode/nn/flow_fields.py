@@ -220,7 +220,9 @@ class PlanarField(nn.Module):
         return Product(_summed(u, h), _summed(u, (1 - h.square()) * _projected(w, v)))
 
     def _planes(self, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Give gated u (B, M, D), w (B, M, D) and b (B, M)."""
+        """Give gated u (B, M, D), w (B, M, D) and b (B, M), or one of each if all share them."""
+        if context is None and t.stride() == (0,):  # one time, expanded
+            t = t[:1]
         numbers = self.told(_told(t, context, self.context_size))
         planes = numbers.unflatten(1, (self.n_units, 2 * self.size + 2))
         u, w, b, gate = planes.split([self.size, self.size, 1, 1], dim=2)
@@ -228,11 +230,11 @@ class PlanarField(nn.Module):
 
 
 def _projected(w: Tensor, z: Tensor) -> Tensor:
-    return torch.bmm(w, z[..., None])[..., 0]
+    return z @ w[0].mT if len(w) == 1 else torch.bmm(w, z[..., None])[..., 0]
 
 
 def _summed(u: Tensor, h: Tensor) -> Tensor:
-    return torch.bmm(h[:, None], u)[:, 0]
+    return h @ u[0] if len(u) == 1 else torch.bmm(h[:, None], u)[:, 0]
 
 
 def _told(t: Tensor, context: Tensor | None, context_size: int) -> Tensor:
