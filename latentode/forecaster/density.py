@@ -47,7 +47,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         Its tolerances in training; densities and samples have a tenth of them.
     adjoint : {"auto", "direct", "replay", "backsolve"}, default="auto"
         How to differentiate adaptive steps.
-    max_epochs : int, default=100
+    max_epochs : int, default=200
         Passes over the points at most.
     batch_size : int, default=256
         Points a step.
@@ -106,7 +106,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         rtol: float = 1e-3,
         atol: float = 1e-3,
         adjoint: str = "auto",
-        max_epochs: int = 100,
+        max_epochs: int = 200,
         batch_size: int = 256,
         learning_rate: float = 5e-3,
         val_fraction: float = 0.1,
