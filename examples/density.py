@@ -1,8 +1,7 @@
 """Learn the density of points in the plane with a continuous normalizing flow.
 
 For circles, moons and a pinwheel, density.png shows the data, how samples flow from a normal
-distribution to them, and the learned density. Then a planar continuous flow is compared with
-planar layers of equal width, as in figure 5 of Chen et al. (2018). Takes some minutes.
+distribution to them, and the learned density. Takes a minute or two.
 """
 
 import math
@@ -13,11 +12,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from sklearn.datasets import make_circles, make_moons
-from torch import Tensor, nn
 
 from latentode import FlowDensity
-from latentode.models import Plan, own_torch_state, train_flow
-from latentode.nn import ContinuousFlow, PlanarField
 
 SNAPSHOTS = (0.0, 0.33, 0.67, 1.0)
 
@@ -52,7 +48,6 @@ def main(quick: bool = False) -> None:
             f"normal distribution {normal:.3f}; {seconds:.0f} CPU s"
         )
     save_plot(models, n, "density.png")
-    compare_planar(n, epochs)
 
 
 def gaussian_score(train: np.ndarray, test: np.ndarray) -> float:
@@ -85,44 +80,6 @@ def save_plot(models: dict[str, FlowDensity], n: int, path: str) -> None:
         axis.set_title(title)
     figure.savefig(path, dpi=120)
     print(f"saved {path}")
-
-
-class PlanarLayers(nn.Module):
-    """Layers z + u tanh(w . z + b) from data to noise (Rezende and Mohamed 2015)."""
-
-    def __init__(self, n_layers: int) -> None:
-        super().__init__()
-        self.u, self.w = (nn.Parameter(0.5 * torch.randn(n_layers, 2)) for _ in range(2))
-        self.b = nn.Parameter(torch.zeros(n_layers))
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        log_det = z.new_zeros(len(z))
-        for u, w, b in zip(self.u, self.w, self.b, strict=True):
-            # u . w > -1 keeps a layer invertible.
-            u = u + (nn.functional.softplus(u @ w) - 1 - u @ w) * w / (w @ w)
-            h = torch.tanh(z @ w + b)
-            z, log_det = z + h[:, None] * u, log_det + torch.log1p((1 - h**2) * (u @ w))
-        return log_det - z.square().sum(1) / 2 - math.log(2 * math.pi)
-
-
-def compare_planar(n: int, epochs: int, width: int = 16) -> None:
-    x, test = (torch.tensor(SETS["moons"](n, seed), dtype=torch.float32) for seed in (0, 1))
-    x, test = (x - x.mean(0)) / x.std(0), (test - x.mean(0)) / x.std(0)
-    with own_torch_state(0):
-        flow = ContinuousFlow(2, PlanarField(2, width), rtol=1e-3, atol=1e-3)
-        train_flow(flow, x, test[:0], Plan(epochs, 256, 1e-2, epochs, 0.0, 0.0))
-        layers = PlanarLayers(width)
-        optimizer = torch.optim.Adam(layers.parameters(), 1e-2)
-        for _ in range(50 * epochs):
-            optimizer.zero_grad()
-            (-layers.log_prob(x[torch.randint(len(x), (256,))]).mean()).backward()
-            optimizer.step()
-    with torch.no_grad():
-        mine, theirs = (float(q.log_prob(test).mean()) for q in (flow(), layers))
-    print(
-        f"moons, standardised: planar continuous flow of width {width} {mine:.3f} nats, "
-        f"{width} planar layers {theirs:.3f}"
-    )
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def compare(name: str, seed: int, epochs: int) -> tuple[float, float]:
     return mine, theirs
 
 
-def main(epochs: int = 30, n_seeds: int = 3) -> None:
+def main(epochs: int = 200, n_seeds: int = 2) -> None:
     torch.set_num_threads(1)
     for name in SETS:
         scores = np.array([compare(name, seed, epochs) for seed in range(n_seeds)])

@@ -37,21 +37,25 @@ class FlowDensity(DensityMixin, BaseEstimator):
     kinetic, jacobian : float, default=0.0
         Weights of the kinetic energy of the paths, and of the squared Frobenius norm of the
         field's Jacobian along them: 0.01 to 0.1 makes flows that take fewer steps.
+    steps : {"shared", "adaptive"}, default="shared"
+        How training solves: in a few steps that all points share, drawn anew each time, and more
+        of them when the density asks for it; or in steps that each point chooses, as densities
+        and samples are always told. The former is the faster by far.
     method : str, default="tsit5"
-        Solver; see `odeint`.
+        Solver of adaptive steps; see `odeint`.
     rtol, atol : float, default=1e-3
         Its tolerances in training; densities and samples have a tenth of them.
     adjoint : {"auto", "direct", "replay", "backsolve"}, default="auto"
-        How to differentiate it.
-    max_epochs : int, default=100
+        How to differentiate adaptive steps.
+    max_epochs : int, default=200
         Passes over the points at most.
     batch_size : int, default=256
         Points a step.
-    learning_rate : float, default=0.01
+    learning_rate : float, default=0.005
         Highest learning rate of the cycle.
     val_fraction : float, default=0.1
         Share of the points held out to stop by; 0 trains on all, for all epochs.
-    patience : int, default=20
+    patience : int, default=50
         Epochs without a better loss of those after which to stop.
     random_state : int, optional
         Seed of weights, batches and held out points.
@@ -97,15 +101,16 @@ class FlowDensity(DensityMixin, BaseEstimator):
         trace: str = "exact",
         kinetic: float = 0.0,
         jacobian: float = 0.0,
+        steps: str = "shared",
         method: str = "tsit5",
         rtol: float = 1e-3,
         atol: float = 1e-3,
         adjoint: str = "auto",
-        max_epochs: int = 100,
+        max_epochs: int = 200,
         batch_size: int = 256,
-        learning_rate: float = 1e-2,
+        learning_rate: float = 5e-3,
         val_fraction: float = 0.1,
-        patience: int = 20,
+        patience: int = 50,
         random_state: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -114,6 +119,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self.trace = trace
         self.kinetic = kinetic
         self.jacobian = jacobian
+        self.steps = steps
         self.method = method
         self.rtol = rtol
         self.atol = atol
@@ -247,6 +253,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
             self.patience,
             self.kinetic,
             self.jacobian,
+            self.steps,
         )
         plan.check()
         check_part("val_fraction", self.val_fraction)

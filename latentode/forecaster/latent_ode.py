@@ -97,6 +97,9 @@ class LatentODEForecaster(TrainedForecaster):
     likelihood : {"gaussian", "student-t", "quantiles"}, default="gaussian"
         Family of the distribution of a value around the latent path: normal; with heavier tails,
         for outliers; or any, by its quantiles.
+    posterior : {"normal", "flow"}, default="normal"
+        Family of the distribution of the latent state: normal; or that, bent by a continuous
+        normalizing flow, so that a state may have several likely places.
     kl_weight : float, optional
         Weight of the prior over the latent state; by default 0.01, and 1 for "elbo" and for a
         `Mechanism`.
@@ -198,6 +201,7 @@ class LatentODEForecaster(TrainedForecaster):
         vector_field: nn.Module | None = None,
         objective: str = "forecast",
         likelihood: str = "gaussian",
+        posterior: str = "normal",
         kl_weight: float | None = None,
         dropout: float = 0.3,
         method: str = "tsit5",
@@ -233,6 +237,7 @@ class LatentODEForecaster(TrainedForecaster):
         self.vector_field = vector_field
         self.objective = objective
         self.likelihood = likelihood
+        self.posterior = posterior
         self.kl_weight = kl_weight
         self.dropout = dropout
         self.method = method

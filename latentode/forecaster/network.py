@@ -9,7 +9,15 @@ from torch import nn
 from latentode.data import Schema, n_static
 from latentode.forecaster.mechanistic import build_mechanistic
 from latentode.models import ELBO, LatentODE, feature_weights
-from latentode.nn import LIKELIHOODS, Decoder, DrivenField, Encoder, Mechanism
+from latentode.nn import (
+    LIKELIHOODS,
+    POSTERIORS,
+    Decoder,
+    DrivenField,
+    Encoder,
+    FlowedPosterior,
+    Mechanism,
+)
 from latentode.nn.driven import Driven
 from latentode.solvers import ADJOINTS, METHODS, MLP
 from latentode.solvers.checks import (
@@ -84,6 +92,7 @@ def build_latent_ode(forecaster: "LatentODEForecaster", schema: Schema) -> Laten
         rtol=forecaster.rtol,
         atol=forecaster.atol,
         adjoint=forecaster.adjoint,
+        posterior=_posterior(forecaster),
     ).float()  # whatever torch's default is
 
 
@@ -99,6 +108,12 @@ def _own_field(forecaster: "LatentODEForecaster") -> nn.Module:
             f"vector_field must be a torch module with forward(t, z), not {type(given).__name__}."
         )
     return copy.deepcopy(given)
+
+
+def _posterior(forecaster: "LatentODEForecaster") -> FlowedPosterior | None:
+    if forecaster.posterior == "normal":
+        return None
+    return FlowedPosterior(forecaster.latent_size, rtol=forecaster.rtol, atol=forecaster.atol)
 
 
 def check_numbers(forecaster: "LatentODEForecaster") -> None:
@@ -120,6 +135,7 @@ def check_choices(forecaster: "LatentODEForecaster") -> None:
         raise TypeError(f"refit={forecaster.refit} must be True or False.")
     check_choice("objective", forecaster.objective, DESIGNS)
     check_choice("likelihood", forecaster.likelihood, LIKELIHOODS)
+    check_choice("posterior", forecaster.posterior, POSTERIORS)
     if forecaster.noise_cols is not None and forecaster.likelihood == "quantiles":
         raise ValueError("noise_cols goes with likelihood=gaussian or student-t, not quantiles.")
     methods = [name for name, tableau in METHODS.items() if tableau.error is not None]

@@ -6,13 +6,14 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
+from torch.distributions import Distribution
 
 from latentode.data import Batch
 from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
 from latentode.nn import Context, Decoder, Encoder, MechanisticDecoder, Where, everywhere
+from latentode.nn.posterior import FlowedPosterior, NormalPosterior, Posterior
 from latentode.nn.segments import carried, segment_path
 from latentode.solvers import SolverError
 from latentode.solvers.checks import check_not_negative, check_part, check_positive
@@ -43,6 +44,8 @@ class LatentModel(lightning.LightningModule):
         Highest learning rate of the cycle.
     weight_decay : float
         Decay of the weight matrices.
+    posterior : FlowedPosterior, optional
+        What bends the normal distribution of the encoder; by default it is q itself.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class LatentModel(lightning.LightningModule):
         observation_dropout: float,
         learning_rate: float,
         weight_decay: float,
+        posterior: FlowedPosterior | None = None,
     ) -> None:
         super().__init__()
         check_not_negative("context_weight", context_weight)
@@ -65,6 +69,7 @@ class LatentModel(lightning.LightningModule):
         check_positive("learning_rate", learning_rate)
         check_not_negative("weight_decay", weight_decay)
         self.encoder = encoder
+        self.posterior = posterior
         self.path = path
         self.decoder = decoder
         self.objective = objective
@@ -90,14 +95,17 @@ class LatentModel(lightning.LightningModule):
                 check(self)
 
     def forward(self, batch: Batch) -> Distribution:
-        """Give p(x) at the times asked about, of shape (B, P, D), from the mean of q."""
+        """Give p(x) at the times asked about, of shape (B, P, D), from the center of q."""
         context = batch.context
-        zs = self.carry(self.encode(context).mean, context, batch.ts)
+        zs = self.carry(self.encode(context).center, context, batch.ts)
         return self.decode(zs, batch.ts, context)
 
-    def encode(self, context: Context) -> Normal:
-        """Give q over the latent state at the anchor, of batch shape (B, L) or (B, T, L)."""
-        q: Normal = self.encoder(context)
+    def encode(self, context: Context) -> Posterior:
+        """Give q over the latent state at the anchor, or at every row."""
+        normal = self.encoder(context)
+        if self.posterior is None:
+            return NormalPosterior(normal)
+        q: Posterior = self.posterior(normal, context.lengths > 0)
         return q
 
     def carry(self, z0: Tensor, context: Context, ts: Tensor) -> Tensor:
@@ -172,7 +180,7 @@ class LatentModel(lightning.LightningModule):
         self._epoch = [Losses(*losses.unbind()) for losses in checkpoint.get("losses", [])]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Give the loss of a value under the mean of q, without prior or penalty."""
+        """Give the loss of a value at the center of q, without prior or penalty."""
         fit = fit_of_mean(self, batch, self.objective.loss)
         self._validated.append(torch.stack([fit.loss * fit.weight, fit.weight]))
 

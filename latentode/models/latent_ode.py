@@ -10,6 +10,7 @@ from latentode.models.penalties import Penalty
 from latentode.nn import (
     Decoder,
     Encoder,
+    FlowedPosterior,
     MechanisticDecoder,
     MechanisticField,
     MechanisticPath,
@@ -62,6 +63,9 @@ class LatentODE(LatentModel):
         Size of every step instead, in units of the model's time.
     adjoint : {"auto", "direct", "replay", "backsolve"}, default="auto"
         How to differentiate it.
+    posterior : FlowedPosterior, optional
+        A continuous normalizing flow that bends the encoder's normal distribution; by default it
+        is q itself.
 
     References
     ----------
@@ -96,6 +100,7 @@ class LatentODE(LatentModel):
         atol: float = 1e-3,
         step_size: float | None = None,
         adjoint: str = "auto",
+        posterior: FlowedPosterior | None = None,
     ) -> None:
         is_known = isinstance(vector_field, MechanisticField)
         if is_known:
@@ -121,6 +126,7 @@ class LatentODE(LatentModel):
             observation_dropout=observation_dropout,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            posterior=posterior,
         )
 
     @property

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Normal, StudentT, kl_divergence
+from torch.distributions import Distribution, Normal, StudentT
 
 from latentode.data import Batch
 from latentode.nn import Where
+from latentode.nn.posterior import Posterior, prior_like
 from latentode.solvers.checks import check_choice, check_not_negative, check_share, check_whole
 
 if TYPE_CHECKING:
@@ -32,15 +33,15 @@ class Draw(NamedTuple):
 
     Attributes
     ----------
-    q : Normal
-        Distribution of the state at the anchor, of batch shape (B, L) or (B, T, L).
+    q : Posterior
+        Distribution of the state at the anchor.
     z0 : Tensor of shape (B, L) or (B, T, L)
-        A state drawn from it, or its mean.
+        A state drawn from it, or its center.
     zs : Tensor of shape (B, P, L)
         The states at the times asked.
     """
 
-    q: Normal
+    q: Posterior
     z0: Tensor
     zs: Tensor
 
@@ -117,9 +118,12 @@ class ELBO:
         self, model: "LatentModel", batch: Batch, *, progress: float
     ) -> tuple[Losses, Draw]:
         """Give the losses."""
-        q, z0, zs, _, log_p, weights = _sampled(model, batch, self.n_samples)
+        q, z0, log_q, zs, _, log_p, weights = _sampled(model, batch, self.n_samples)
         fit = -(weights * log_p).sum() / _total(weights) / self.n_samples
-        kl = _per_series(kl_divergence(q, _prior(q)), batch).sum() / _total(weights)
+        divergence = q.divergence()
+        if divergence is None:
+            divergence = (log_q - prior_like(z0).log_prob(z0).sum(-1)).mean(0)
+        kl = _per_series(divergence, batch).sum() / _total(weights)
         weight = self.kl_weight * min(1.0, progress / max(self.warmup, 1e-9))
         return Losses(fit + weight * kl, fit, kl), Draw(q, z0[0], zs[0])
 
@@ -147,21 +151,19 @@ class IWAE:
         self, model: "LatentModel", batch: Batch, *, progress: float
     ) -> tuple[Losses, Draw]:
         """Give the losses."""
-        q, z0, zs, where, log_p, weights = _sampled(model, batch, self.n_samples)
+        q, z0, log_q, zs, where, log_p, weights = _sampled(model, batch, self.n_samples)
         likelihood = where.per_series(weights * log_p, len(batch.t))
-        prior, posterior = (
-            torch.stack([_per_series(p.log_prob(z), batch) for z in z0]) for p in (_prior(q), q)
-        )
-        bound = (likelihood + prior - posterior).logsumexp(dim=0) - math.log(self.n_samples)
+        surplus = log_q - prior_like(z0).log_prob(z0).sum(-1)
+        surplus = torch.stack([_per_series(of_draw, batch) for of_draw in surplus])
+        bound = (likelihood - surplus).logsumexp(dim=0) - math.log(self.n_samples)
         total = -bound.sum() / _total(weights)
         fit = -(weights * log_p).sum() / _total(weights) / self.n_samples
-        return Losses(total, fit, (posterior - prior).mean(0).sum() / _total(weights)), Draw(
-            q, z0[0], zs[0]
-        )
+        kl = surplus.mean(0).sum() / _total(weights)
+        return Losses(total, fit, kl), Draw(q, z0[0], zs[0])
 
 
 class Fit(NamedTuple):
-    """How well the values asked of a batch are told from the mean of q.
+    """How well the values asked of a batch are told from the center of q.
 
     Attributes
     ----------
@@ -179,15 +181,16 @@ class Fit(NamedTuple):
 
 
 def fit_of_mean(model: "LatentModel", batch: Batch, loss: str) -> Fit:
-    """Tell the values asked of a batch from the mean of q, and give the loss of a value."""
+    """Tell the values asked of a batch from the center of q, and give the loss of a value."""
     context = batch.context
     q = model.encode(context)
-    zs = model.carry(q.mean, context, batch.ts)
+    z0 = q.center
+    zs = model.carry(z0, context, batch.ts)
     where, weights = model.values_asked(batch)
     p = model.decode(zs, batch.ts, context, where, _noise_of(batch, where))
     total = _total(weights)
     fit = (weights * errors(p, where.pick(batch.targets), loss)).sum() / total
-    return Fit(fit, total, Draw(q, q.mean, zs))
+    return Fit(fit, total, Draw(q, z0, zs))
 
 
 def errors(p: Distribution, x: Tensor, loss: str) -> Tensor:
@@ -219,12 +222,13 @@ def around(p: Distribution) -> Distribution:
 class _Sampled(NamedTuple):
     """Draws of q, and how well they tell the values asked.
 
-    States z0 (S, B, ...) and zs (S, B, P, L); where the values are, log p(x) of them for each
-    draw, and their weights.
+    States z0 (S, B, ...) with log q of each (S, B) or (S, B, T), and zs (S, B, P, L); where the
+    values are, log p(x) of them for each draw, and their weights.
     """
 
-    q: Normal
+    q: Posterior
     z0: Tensor
+    log_q: Tensor
     zs: Tensor
     where: Where
     log_p: Tensor
@@ -234,13 +238,13 @@ class _Sampled(NamedTuple):
 def _sampled(model: "LatentModel", batch: Batch, n_samples: int) -> _Sampled:
     context, again = batch.context, batch.repeated(n_samples)
     q = model.encode(context)
-    z0 = q.rsample((n_samples,))
+    z0, log_q = q.drawn(n_samples)
     zs = model.carry(z0.flatten(0, 1), again.context, again.ts).unflatten(0, (n_samples, -1))
     where, weights = model.values_asked(batch)
     known = model.decoder.read(context)
     x, noise = where.pick(batch.targets), _noise_of(batch, where)
     log_p = [model.decoder(z, batch.ts, known, where, noise).log_prob(x) for z in zs]
-    return _Sampled(q, z0, zs, where, torch.stack(log_p), weights)
+    return _Sampled(q, z0, log_q, zs, where, torch.stack(log_p), weights)
 
 
 def _noise_of(batch: Batch, where: Where) -> Tensor | None:
@@ -248,15 +252,11 @@ def _noise_of(batch: Batch, where: Where) -> Tensor | None:
     return None if batch.noise is None else where.pick(batch.noise)
 
 
-def _prior(q: Normal) -> Normal:
-    return Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean))
-
-
 def _per_series(values: Tensor, batch: Batch) -> Tensor:
-    """Sum (B, L) or (B, T, L) over all but the series, without the rows that are padding."""
-    if values.dim() == 3:
-        values = values * batch.context.inside()[..., None]
-    return values.flatten(1).sum(dim=1)
+    """Sum (B, T) over the rows of each series, without those that are padding; leave (B,)."""
+    if values.dim() == 1:
+        return values
+    return (values * batch.context.inside()).sum(dim=1)
 
 
 def _total(weights: Tensor) -> Tensor:

@@ -80,10 +80,10 @@ class ShiftConsistency:
             # A state of the whole series, carried to where the part begins.
             begin = part.t[:, :1] + end[:, None]
             here = carried(model.path, draw.z0, context.t[:, 0], begin, context.inputs)[:, 0]
-            difference = here - model.encoder(part).mean
+            difference = here - model.encode(part).center
         else:
             part, end = part_of(context, far, context.lengths - near)
-            z_end = model.encoder(part).mean
+            z_end = model.encode(part).center
             now = torch.zeros_like(end)[:, None]
             difference = carried(model.path, z_end, end, now, context.inputs)[:, 0] - draw.z0
         return self.weight * difference.square().mean()

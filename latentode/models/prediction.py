@@ -166,7 +166,7 @@ def sample(
             rows = slice(start, start + at_once)
             draws = torch.tensor(e[some.series, rows]).transpose(0, 1)
             # The same for the states of all rows of a series, where there is one at each.
-            z0 = q.mean + q.stddev * (draws if q.mean.dim() == 2 else draws[:, :, None])
+            z0 = q.placed(draws if q.center.dim() == 2 else draws[:, :, None])
             many = some.batch.repeated(len(z0))
             zs = module.carry(z0.flatten(0, 1), many.context, many.ts)
             p = module.decode(zs, many.ts, many.context)
@@ -190,7 +190,7 @@ def latent_path(
     zs = np.empty((len(series), 0))
     for some in batches_of_pairs(scaled, series, since, max_rows=max_rows):
         context = some.batch.context
-        states = module.carry(module.encode(context).mean, context, some.batch.ts)
+        states = module.carry(module.encode(context).center, context, some.batch.ts)
         if not zs.shape[1]:  # a mechanism has as many as it has
             zs = np.empty((len(series), states.shape[2]))
         zs[some.pairs] = some.of_pairs(states)
@@ -215,10 +215,11 @@ def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor,
         p: Distribution = module.decoder(module.carry(z0, context, batch.ts), batch.ts, known)
         return p
 
-    center = told(q.mean)
+    z0 = q.center
+    center = told(z0)
     if not n_draws:
         return center.mean, Mixture([center])
-    shape = n_draws // 2, q.mean.shape[-1]
-    draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.mean)
-    states = [q.mean + q.stddev * e for e in torch.cat([draws, -draws])]
+    shape = n_draws // 2, z0.shape[-1]
+    draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(z0)
+    states = [q.placed(e) for e in torch.cat([draws, -draws])]
     return center.mean, Mixture([told(z0) for z0 in states])

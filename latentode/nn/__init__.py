@@ -7,8 +7,9 @@ from latentode.nn.driven import DrivenField
 from latentode.nn.encoder import Encoder
 from latentode.nn.event_reader import Events, GRUEventReader, with_events_after
 from latentode.nn.event_rules import constant_rate, running_rate
-from latentode.nn.flow import Carried, ContinuousFlow, Costs, FlowDistribution
+from latentode.nn.flow import ContinuousFlow, FlowDistribution
 from latentode.nn.flow_fields import FlowField, PlanarField
+from latentode.nn.flow_rates import Carried, Costs
 from latentode.nn.intensity import Intensity, SlowingField
 from latentode.nn.likelihood import (
     LIKELIHOODS,
@@ -23,6 +24,7 @@ from latentode.nn.mixture import Mixture
 from latentode.nn.ode_block import ODEBlock, ResidualBlock
 from latentode.nn.path import EulerStep, GRUStep, ODEPath
 from latentode.nn.point_process import Likelihood, PointProcess, Waited
+from latentode.nn.posterior import POSTERIORS, FlowedPosterior
 from latentode.nn.readers import GRUDReader, GRUReader, ODERNNReader, TimeAttentionReader
 from latentode.nn.rules import Fading, Interpolating
 from latentode.nn.simulation import Simulated, simulate
@@ -33,6 +35,7 @@ from latentode.nn.where import Where, everywhere
 
 __all__ = [
     "LIKELIHOODS",
+    "POSTERIORS",
     "Carried",
     "Context",
     "ContinuousFlow",
@@ -46,6 +49,7 @@ __all__ = [
     "Fading",
     "FlowDistribution",
     "FlowField",
+    "FlowedPosterior",
     "GRUDReader",
     "GRUEventReader",
     "GRUReader",

@@ -2,13 +2,21 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, constraints
 
-from latentode.nn.divergence import with_product, with_trace
+from latentode.nn.flow_grid import carried_on_grid, density_on_grid, drawn_grid, has_products
+from latentode.nn.flow_rates import (
+    NOISES,
+    Carried,
+    Costs,
+    Rates,
+    estimated_rates,
+    exact_rates,
+    rates_with_costs,
+)
 from latentode.solvers import Solution, odeint
 from latentode.solvers.arguments import check_choices
 from latentode.solvers.checks import check_choice, check_positive, check_sizes
@@ -20,73 +28,6 @@ _MAX_STEPS = 1000
 _ANY = 1e9
 
 _Shape = torch.Size | list[int] | tuple[int, ...]
-_Rates = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
-
-
-def rademacher(z: Tensor) -> Tensor:
-    """Draw -1 or 1 with equal probability for every entry: the least variance for a trace.
-
-    Parameters
-    ----------
-    z : Tensor
-        Whose shape, type and device to take.
-
-    Returns
-    -------
-    Tensor
-        The draws.
-
-    Examples
-    --------
-    >>> import torch
-    >>> rademacher(torch.zeros(3, 2)).abs().unique()
-    tensor([1.])
-    """
-    return torch.randint_like(z, 2) * 2 - 1
-
-
-NOISES: dict[str, Callable[[Tensor], Tensor]] = {
-    "rademacher": rademacher,
-    "gaussian": torch.randn_like,
-}
-
-
-class Carried(NamedTuple):
-    """Points carried along a flow.
-
-    Attributes
-    ----------
-    z : Tensor of shape (B, D)
-        Where they arrive.
-    log_det : Tensor of shape (B,)
-        Logarithm of the determinant of dz / dz(start): the integral of the trace.
-    n_f_evals : Tensor of shape (B,)
-        Evaluations of the field.
-    """
-
-    z: Tensor
-    log_det: Tensor
-    n_f_evals: Tensor
-
-
-class Costs(NamedTuple):
-    """Points carried along a flow, and what their paths cost.
-
-    Attributes
-    ----------
-    z, log_det, n_f_evals : Tensor
-        As in `Carried`.
-    kinetic : Tensor of shape (B,)
-        Integral of the square of the length of dz/dt: 0 where nothing moves.
-    jacobian : Tensor of shape (B,)
-        Integral of the square of the Frobenius norm of df/dz, estimated by one direction a path.
-    """
-
-    z: Tensor
-    log_det: Tensor
-    n_f_evals: Tensor
-    kinetic: Tensor
-    jacobian: Tensor
 
 
 class ContinuousFlow(nn.Module):
@@ -179,21 +120,41 @@ class ContinuousFlow(nn.Module):
         return zs
 
     def carry_density(
-        self, z: Tensor, t0: float, t1: float, context: Tensor | None = None
+        self,
+        z: Tensor,
+        t0: float,
+        t1: float,
+        context: Tensor | None = None,
+        *,
+        n_steps: int | None = None,
     ) -> Carried:
-        """Carry points z (B, D) from time t0 to t1, and what happens to volumes around them."""
-        if self.trace == "exact":
-            rates = self._exact_rates(context)
+        """Carry points z (B, D) from time t0 to t1, and what happens to volumes around them.
+
+        With ``n_steps``, over so many steps that all points share, near equal and drawn anew each
+        time, instead of the solver's own: fast, and only as precise as that.
+        """
+        exact = self.trace == "exact"
+        if n_steps is not None and exact and context is None and has_products(self.field):
+            ts = drawn_grid(n_steps, t0, t1, z)
+            z1, log_det = density_on_grid(self.field, z, ts)
+            return Carried(z1, log_det, _evals_on(ts, z))
+        if exact:
+            rates = exact_rates(self.field, context)
         else:
-            rates = self._estimated_rates(self._directions(z), context)
-        solution = self._solved(
-            rates, (z, z.new_zeros(len(z))), t0, t1, rtol=self.rtol, atol=self.atol
-        )
-        z1, log_det = (ys[:, -1] for ys in solution.ys)
-        return Carried(z1, log_det, solution.stats.n_f_evals)
+            rates = estimated_rates(self.field, self._directions(z), context)
+        tolerance = {"rtol": self.rtol, "atol": self.atol}
+        state = z, z.new_zeros(len(z))
+        (z1, log_det), evals = self._solved(rates, state, t0, t1, n_steps, **tolerance)
+        return Carried(z1, log_det, evals)
 
     def carry_with_costs(
-        self, z: Tensor, t0: float, t1: float, context: Tensor | None = None
+        self,
+        z: Tensor,
+        t0: float,
+        t1: float,
+        context: Tensor | None = None,
+        *,
+        n_steps: int | None = None,
     ) -> Costs:
         """Do the same, and integrate the costs of the paths.
 
@@ -201,39 +162,32 @@ class ContinuousFlow(nn.Module):
         ----------
         Finlay, Jacobsen, Nurbekyan and Oberman (2020), How to Train Your Neural ODE, section 3.
         """
-        rates = self._rates_with_costs(self._directions(z), context)
+        exact = self.trace == "exact"
+        rates = rates_with_costs(self.field, self._directions(z), context, exact=exact)
         rtol, atol = ((x, x, _ANY, _ANY) for x in (self.rtol, self.atol))
         zero = z.new_zeros(len(z))
-        solution = self._solved(rates, (z, zero, zero, zero), t0, t1, rtol=rtol, atol=atol)
-        z1, log_det, kinetic, jacobian = (ys[:, -1] for ys in solution.ys)
+        parts, evals = self._solved(
+            rates, (z, zero, zero, zero), t0, t1, n_steps, rtol=rtol, atol=atol
+        )
+        z1, log_det, kinetic, jacobian = parts
         sign = -1.0 if t1 < t0 else 1.0
-        n_f_evals = solution.stats.n_f_evals
-        return Costs(z1, log_det, n_f_evals, sign * kinetic, sign * jacobian)
+        return Costs(z1, log_det, evals, sign * kinetic, sign * jacobian)
 
     def _solved(
-        self, rates: _Rates, state: tuple[Tensor, ...], t0: float, t1: float, **tolerance: object
-    ) -> Solution:
-        return self.solve(rates, state, state[0].new_tensor([t0, t1]), **tolerance)
-
-    def _exact_rates(self, context: Tensor | None) -> _Rates:
-        return lambda t, state: with_trace(self.field, t, state[0], context)
-
-    def _estimated_rates(self, v: Tensor, context: Tensor | None) -> _Rates:
-        def rates(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            rate, product = with_product(self.field, t, state[0], v, context)
-            return rate, (v * product).sum(1)
-
-        return rates
-
-    def _rates_with_costs(self, v: Tensor, context: Tensor | None) -> _Rates:
-        def rates(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            rate, product = with_product(self.field, t, state[0], v, context)
-            trace = (v * product).sum(1)
-            if self.trace == "exact":
-                trace = with_trace(self.field, t, state[0], context).trace
-            return rate, trace, rate.square().sum(1), product.square().sum(1)
-
-        return rates
+        self,
+        rates: Rates,
+        state: tuple[Tensor, ...],
+        t0: float,
+        t1: float,
+        n_steps: int | None,
+        **tolerance: object,
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Give the parts of a state at time t1, and the evaluations that took (B,)."""
+        if n_steps is not None:
+            ts = drawn_grid(n_steps, t0, t1, state[0])
+            return carried_on_grid(rates, state, ts), _evals_on(ts, state[0])
+        solution = self.solve(rates, state, state[0].new_tensor([t0, t1]), **tolerance)
+        return tuple(ys[:, -1] for ys in solution.ys), solution.stats.n_f_evals
 
     def _directions(self, z: Tensor) -> Tensor:
         return NOISES[self.noise](z.detach())
@@ -299,13 +253,21 @@ class FlowDistribution(Distribution):
 
     def rsample(self, sample_shape: _Shape = torch.Size()) -> Tensor:  # noqa: B008
         """Draw samples (..., D) with gradients for the field and the context."""
-        z, context = self._drawn(torch.Size(sample_shape))
-        x = self.flow.carry(z.reshape(-1, self.flow.size), 0.0, self.t, context)
-        return x.view(z.shape)
+        return self.carried(self._drawn(sample_shape))
 
     def rsample_with_log_prob(self, sample_shape: _Shape = ()) -> tuple[Tensor, Tensor]:
         """Draw samples (..., D) and give their log densities (...), by one solve for both."""
-        z, context = self._drawn(torch.Size(sample_shape))
+        return self.carried_with_log_prob(self._drawn(sample_shape))
+
+    def carried(self, z: Tensor) -> Tensor:
+        """Give where points (..., D) of the base arrive."""
+        context = self._context_for(z.shape[:-1])
+        x = self.flow.carry(z.reshape(-1, self.flow.size), 0.0, self.t, context)
+        return x.view(z.shape)
+
+    def carried_with_log_prob(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Give where points (..., D) of the base arrive, and their log densities there."""
+        context = self._context_for(z.shape[:-1])
         carried = self.flow.carry_density(z.reshape(-1, self.flow.size), 0.0, self.t, context)
         log_prob = self.base.log_prob(z) - carried.log_det.view(z.shape[:-1])
         return carried.z.view(z.shape), log_prob
@@ -319,10 +281,9 @@ class FlowDistribution(Distribution):
         carried = self.flow.carry_density(x, self.t, 0.0, self._context_for(shape))
         return (self.base.log_prob(carried.z) + carried.log_det).view(shape)
 
-    def _drawn(self, sample_shape: torch.Size) -> tuple[Tensor, Tensor | None]:
-        """Draw from the base (..., D), and give the context of each draw as rows."""
-        shape = sample_shape + self.batch_shape
-        return self.base.sample(shape), self._context_for(shape)
+    def _drawn(self, sample_shape: _Shape) -> Tensor:
+        """Draw from the base (..., D)."""
+        return self.base.sample(torch.Size(sample_shape) + self.batch_shape)
 
     def _context_for(self, shape: torch.Size) -> Tensor | None:
         """Give the context (B, C) of points of a shape."""
@@ -330,6 +291,10 @@ class FlowDistribution(Distribution):
             return None
         width = self.context.shape[-1]
         return self.context.expand(*shape, width).reshape(-1, width)
+
+
+def _evals_on(ts: Tensor, z: Tensor) -> Tensor:
+    return torch.full_like(z[:, 0], 4 * (len(ts) - 1), dtype=torch.long)
 
 
 def _told(field: nn.Module, context: Tensor | None, t: Tensor, z: Tensor) -> Tensor:

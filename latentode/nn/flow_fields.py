@@ -17,6 +17,30 @@ class _Pass(NamedTuple):
     slopes: list[Tensor]
 
 
+class Layers(NamedTuple):
+    """A `FlowField` of two hidden layers as plain ones at each of E times.
+
+    There, ``dz/dt = W_3 tanh(W_2 tanh(W_1 z + s_1) + s_2) + s_3``.
+
+    Attributes
+    ----------
+    weight1, shift1, weight2, shift2 : Tensor of shape (E, H, D), (E, H), (E, H, H), (E, H)
+        The hidden layers, gates and shifts included.
+    weight3, shift3 : Tensor of shape (D, H), (D,)
+        The last one, which does not know the time.
+    form : Tensor of shape (E, H, H)
+        The divergence is ``tanh'_1 @ form @ tanh'_2``.
+    """
+
+    weight1: Tensor
+    shift1: Tensor
+    weight2: Tensor
+    shift2: Tensor
+    weight3: Tensor
+    shift3: Tensor
+    form: Tensor
+
+
 class FlowField(nn.Module):
     """A network whose hidden layers are gated and shifted by time, and by a context if given.
 
@@ -93,6 +117,21 @@ class FlowField(nn.Module):
         for slope, weight in zip(slopes, self._weights(), strict=True):
             v = slope * (v @ weight.mT)
         return Product(rate, v @ self.outer.weight.mT)
+
+    def at_times(self, t: Tensor) -> Layers:
+        """Give the layers at times t (E,), for a field of two hidden ones without a context."""
+        (gate1, gate2), (shift1, shift2) = self._gates(t, None)
+        (inner1, inner2), outer = self._weights(), self.outer.weight
+        form = inner2.mT * (inner1 @ outer)
+        return Layers(
+            gate1[:, :, None] * inner1,
+            shift1,
+            gate2[:, :, None] * inner2,
+            shift2,
+            outer,
+            self.outer.bias,
+            gate1[:, :, None] * gate2[:, None] * form,
+        )
 
     def _passed(self, t: Tensor, z: Tensor, context: Tensor | None) -> _Pass:
         slopes = []
@@ -181,7 +220,9 @@ class PlanarField(nn.Module):
         return Product(_summed(u, h), _summed(u, (1 - h.square()) * _projected(w, v)))
 
     def _planes(self, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Give gated u (B, M, D), w (B, M, D) and b (B, M)."""
+        """Give gated u (B, M, D), w (B, M, D) and b (B, M), or one of each if all share them."""
+        if context is None and t.stride() == (0,):  # one time, expanded
+            t = t[:1]
         numbers = self.told(_told(t, context, self.context_size))
         planes = numbers.unflatten(1, (self.n_units, 2 * self.size + 2))
         u, w, b, gate = planes.split([self.size, self.size, 1, 1], dim=2)
@@ -189,11 +230,11 @@ class PlanarField(nn.Module):
 
 
 def _projected(w: Tensor, z: Tensor) -> Tensor:
-    return torch.bmm(w, z[..., None])[..., 0]
+    return z @ w[0].mT if len(w) == 1 else torch.bmm(w, z[..., None])[..., 0]
 
 
 def _summed(u: Tensor, h: Tensor) -> Tensor:
-    return torch.bmm(h[:, None], u)[:, 0]
+    return h @ u[0] if len(u) == 1 else torch.bmm(h[:, None], u)[:, 0]
 
 
 def _told(t: Tensor, context: Tensor | None, context_size: int) -> Tensor:

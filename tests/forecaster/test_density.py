@@ -102,8 +102,9 @@ def test_the_best_epoch_is_kept(moons):
 
 @pytest.mark.parametrize(
     "options",
-    [{"trace": "hutchinson"}, {"kinetic": 0.1, "jacobian": 0.1}, {"adjoint": "backsolve"},
-     {"val_fraction": 0}, {"n_hidden": 3}, {"method": "bosh3"}],
+    [{"trace": "hutchinson"}, {"kinetic": 0.1, "jacobian": 0.1}, {"val_fraction": 0},
+     {"n_hidden": 2}, {"n_hidden": 3}, {"steps": "adaptive", "adjoint": "backsolve"},
+     {"steps": "adaptive", "method": "bosh3", "kinetic": 0.1}],
 )  # fmt: skip
 def test_every_way_of_training_learns(options, moons):
     few = {**TINY, "max_epochs": 8, "learning_rate": 0.03, **options}
@@ -151,6 +152,7 @@ def test_a_column_that_does_not_vary_is_refused(moons):
         ({"trace": "rough"}, "trace=rough is not known"),
         ({"kinetic": -1}, "kinetic=-1 must be a number of at least 0"),
         ({"jacobian": np.nan}, "jacobian=nan must be a number of at least 0"),
+        ({"steps": "few"}, "steps=few is not known: choose one of shared, adaptive"),
         ({"rtol": 0}, "rtol=0 must be a positive number"),
         ({"method": "rk4"}, "method=rk4 takes steps of one size"),
         ({"adjoint": "none"}, "adjoint=none gives no gradient"),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from latentode.models import RNN, LatentODE, SeriesDataModule, own_torch_state
-from latentode.nn import Decoder, Encoder, MLPField
+from latentode.nn import Decoder, Encoder, FlowedPosterior, MLPField
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +33,15 @@ def batch(data):
 def build():
     """Give what makes a model of the waves, always with the same weights."""
 
-    def make(anchor="end", *, head="linear", rule="fading", rnn=False, **options):
+    def make(anchor="end", *, head="linear", rule="fading", rnn=False, flow=False, **options):
         readers = {"end": "gru", "start": "gru-backward", "rows": "gru-both"}
         with own_torch_state(0):
             encoder = Encoder(2, 4, 8, reader=readers[anchor], anchor=anchor, dropout=0.0)
             decoder = Decoder(4, 2, 8, head=head, rule=rule)
             if rnn:
                 return RNN(encoder, decoder, **options)
+            if flow:
+                options["posterior"] = FlowedPosterior(4, 8)
             return LatentODE(encoder, MLPField(4, 8), decoder, **options)
 
     return make

@@ -16,6 +16,8 @@ MODELS = {
     "rows": {"anchor": "rows", "rule": "interpolating", "head": "mlp"},
     "variables": {"head": "variable"},
     "rnn": {"rnn": True},
+    "flow": {"flow": True},
+    "flow, rows": {"flow": True, "anchor": "rows", "rule": "interpolating"},
 }
 every_model = pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 

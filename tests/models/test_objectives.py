@@ -34,6 +34,31 @@ class TestBounds:
         spread = float(one.std() / 200**0.5)
         assert float(one.mean()) == pytest.approx(float(elbo), abs=5 * spread)
 
+    @torch.no_grad()
+    @pytest.mark.parametrize("anchor", ["start", "rows"])
+    def test_a_flow_that_does_nothing_changes_neither_bound(self, anchor, build, batch):
+        plain, flowed = (build(anchor, rule=None, flow=flow).eval() for flow in (False, True))
+        torch.nn.init.zeros_(flowed.posterior.flow.field.outer.weight)
+        torch.nn.init.zeros_(flowed.posterior.flow.field.outer.bias)
+        for objective in (ELBO(1.0, n_samples=6), IWAE(6)):
+            of_plain, of_flow = (
+                torch.stack([objective(model, batch, progress=1.0)[0].total for _ in range(10)])
+                for model in (plain, flowed)
+            )
+            error = ((of_plain.var() + of_flow.var()) / 10).sqrt()
+            assert (of_plain.mean() - of_flow.mean()).abs() < 4 * error
+
+    @torch.no_grad()
+    def test_with_a_flow_more_draws_make_a_tighter_bound_than_the_elbo(self, build, batch):
+        model = build("start", rule=None, flow=True).eval()
+        torch.nn.init.normal_(model.posterior.flow.field.outer.weight, std=0.5)
+        totals = []
+        for objective in (ELBO(1.0, n_samples=32), IWAE(4), IWAE(32)):
+            torch.manual_seed(0)
+            draws = [objective(model, batch, progress=1.0)[0].total for _ in range(8)]
+            totals.append(torch.stack(draws).mean())
+        assert totals[0] > totals[1] > totals[2]
+
     def test_the_elbo_is_the_fit_and_the_distance_to_the_prior(self, build, batch):
         model = build("start", rule=None)
         losses = objective_of(model, batch, ELBO(0.7))

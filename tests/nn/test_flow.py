@@ -65,6 +65,16 @@ class TestDivergence:
         by_autograd = with_product(field.forward, t, z, v)
         torch.testing.assert_close(by_autograd.product, v @ jacobian)
 
+    @every_field
+    def test_a_time_that_all_share_is_a_time(self, name):
+        field, z = lively(name), torch.randn(5, 2).double()
+        shared = torch.tensor(0.3).double().expand(5)
+        for mine, theirs in zip(
+            field.with_trace(shared, z), field.with_trace(shared.clone(), z), strict=True
+        ):
+            torch.testing.assert_close(mine, theirs)
+        torch.testing.assert_close(field(shared, z), field(shared.clone(), z))
+
     def test_a_field_that_does_not_depend_on_the_state_has_none(self):
         rate, trace = with_trace(lambda t, z: torch.ones_like(z), torch.zeros(2), torch.ones(2, 3))
         assert torch.equal(rate, torch.ones(2, 3)) and torch.equal(trace, torch.zeros(2))
