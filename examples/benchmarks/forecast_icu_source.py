@@ -4,16 +4,15 @@ Silva et al. (2012), Predicting in-hospital mortality of ICU patients. The files
 set-b.tar.gz and set-c.tar.gz hold 12,000 stays in intensive care of 48 hours, one text file each.
 """
 
-import re
-import tarfile
-from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from latentode.datasets.archives import read_archive
+from latentode.datasets.physionet import stay_lines
 
 # In the order of the first latent-ODE code, which the later papers took over.
 VARIABLES = (
@@ -69,22 +68,8 @@ def _archives(data: Path) -> list[Path]:
 
 
 def _lines_of(archive: Path) -> Lines:
-    stays, texts = zip(*sorted(_records(archive)), strict=True)
-    bodies = [text.partition(b"\n")[2].rstrip(b"\n") + b"\n" for text in texts]  # less the header
-    frame = pd.read_csv(
-        BytesIO(b"".join(bodies)), header=None, names=["clock", "variable", "value"]
-    )
-    n_lines = [body.count(b"\n") for body in bodies]
-    return _coded(np.repeat(np.array(stays, np.int32), n_lines), frame)
-
-
-def _records(archive: Path) -> Iterator[tuple[int, bytes]]:
-    with tarfile.open(archive) as members:
-        for member in members:
-            number = re.search(r"(\d+)\.txt$", member.name)
-            content = members.extractfile(member)
-            if number and content:
-                yield int(number[1]), content.read()
+    stay, frame = stay_lines(read_archive(archive))
+    return _coded(stay.astype(np.int32), frame)
 
 
 def _coded(stay: NDArray[np.int32], frame: pd.DataFrame) -> Lines:
