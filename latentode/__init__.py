@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from latentode.data import FrameError as FrameError
     from latentode.data import LatentODEWarning as LatentODEWarning
+    from latentode.data import ParquetFiles as ParquetFiles
     from latentode.data import from_arrays as from_arrays
     from latentode.data import from_events as from_events
+    from latentode.data import write_parquet as write_parquet
     from latentode.datasets import load_epica as load_epica
     from latentode.datasets import load_hare_lynx as load_hare_lynx
     from latentode.datasets import load_icu as load_icu
@@ -51,6 +53,7 @@ _HOMES = {
     "ModelFileError": "latentode.forecaster",
     "ODENetClassifier": "latentode.supervised",
     "ODENetRegressor": "latentode.supervised",
+    "ParquetFiles": "latentode.data",
     "ResumeError": "latentode.forecaster",
     "SeriesDataModule": "latentode.models",
     "SeriesMean": "latentode.forecaster",
@@ -68,6 +71,7 @@ _HOMES = {
     "load_remifentanil": "latentode.datasets",
     "odeint": "latentode.solvers",
     "show_versions": "latentode.versions",
+    "write_parquet": "latentode.data",
 }
 __all__ = [
     "DecayedMean",
@@ -82,6 +86,7 @@ __all__ = [
     "ModelFileError",
     "ODENetClassifier",
     "ODENetRegressor",
+    "ParquetFiles",
     "ResumeError",
     "SeriesDataModule",
     "SeriesMean",
@@ -99,6 +104,7 @@ __all__ = [
     "load_remifentanil",
     "odeint",
     "show_versions",
+    "write_parquet",
 ]
 
 
