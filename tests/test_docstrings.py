@@ -24,6 +24,7 @@ METHODS = [
     LatentODEForecaster.fit,
     LatentODEForecaster.predict,
     LatentODEForecaster.predict_quantiles,
+    LatentODEForecaster.predict_parquet,
     LatentODEForecaster.score,
     LatentODEForecaster.evaluate,
     LatentODEForecaster.backtest,

@@ -1,6 +1,7 @@
 """Where the series stand in Parquet files, found by their ids alone."""
 
 import itertools
+import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -173,7 +174,7 @@ def _refuse_split(layout: Layout, schema: Schema) -> None:
                 "E-SERIES-SPLIT",
                 f"series {plainly(both[0])} has rows {where}: those of a series must stand "
                 f"together in one file; {len(again)} series are split.",
-                "latentode.data.write_parquet(path, 'sorted', "
+                f"latentode.write_parquet({str(_source(layout))!r}, 'sorted', "
                 f"id_col={id_code(schema.id_cols)})  # then read 'sorted'",
             )
 
@@ -184,3 +185,9 @@ def _ids(group: Group, schema: Schema) -> tuple[Hashable, ...]:
     frame = read_groups([group], schema.id_cols)
     with_time = frame.assign(**{str(schema.time_col): 0})
     return read_series(open_later(with_time, schema, targets=False), schema.id_cols)[1]
+
+
+def _source(layout: Layout) -> Path:
+    """Give the file, or the folder of all files."""
+    files = list(dict.fromkeys(group.file for group in layout.groups))
+    return files[0] if len(files) == 1 else Path(os.path.commonpath(files))

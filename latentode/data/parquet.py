@@ -142,7 +142,7 @@ def read_groups(groups: Sequence[Group], columns: Sequence[Hashable] | None) -> 
             "E-FILE-TYPES",
             f"{groups[0].file.name} and others hold columns of types that do not go together: "
             f"{error}.",
-            "latentode.data.write_parquet(path, folder)  # one type for each column",
+            "df.astype({'column': 'float64'}).to_parquet(path)  # one type for each column",
         ) from None
     del tables
     frame = to_frame(table)

@@ -413,7 +413,8 @@ class Forecaster(Updating, Measured, Streaming, BaseEstimator, ABC):
             "E-CONTEXT",
             "the model was fitted on Parquet files, whose rows it does not keep: say where "
             "forecasts are to start from, in files or in a frame.",
-            "model.predict_parquet('folder', 'forecasts', horizon=...)  # or model.set_context(df)",
+            "model.predict_parquet('folder', 'forecasts', horizon=...)  # or "
+            "model.set_context(df)",
         )
 
     def _question(

@@ -143,7 +143,8 @@ def _targets(panel: Panel, scaler: Scaler) -> Iterator[tuple[str, str]]:
     n_values = np.isfinite(panel.values[:, : len(names)]).sum(axis=0)
     for d, name in enumerate(names[:_MOST_TARGETS]):
         scale = f"mean {scaler.mean[d]:.4g}, std {scaler.std[d]:.4g}"
-        yield f"  {plainly(name)}"[:_WIDTH], f"{n_values[d]:,} values; {scale}"
+        values = f"{n_values[d]:,} values; " if panel.ids else ""
+        yield f"  {plainly(name)}"[:_WIDTH], f"{values}{scale}"
     if len(names) > _MOST_TARGETS:
         rest = int(n_values[_MOST_TARGETS:].sum())
         yield "  ...", f"{rest:,} values of {len(names) - _MOST_TARGETS} more"

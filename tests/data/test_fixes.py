@@ -171,6 +171,8 @@ CASES = {
 }
 # Nothing that could be pasted brings back rows or times that are not there.
 TOLD = {"E-EMPTY", "E-TIME-FLAT", "E-NOTHING-TO-TELL", "E-CUTOFF"}
+# Of files, and so tried where there are some.
+TOLD |= {"E-CONTEXT", "E-SERIES-SPLIT", "E-FILE-TYPES"}
 
 
 def code_of(name):
