@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from latentode.data import FrameError as FrameError
     from latentode.data import LatentODEWarning as LatentODEWarning
+    from latentode.data import ParquetFiles as ParquetFiles
     from latentode.data import from_arrays as from_arrays
     from latentode.data import from_events as from_events
+    from latentode.data import write_parquet as write_parquet
     from latentode.datasets import load_epica as load_epica
     from latentode.datasets import load_hare_lynx as load_hare_lynx
     from latentode.datasets import load_icu as load_icu
@@ -55,6 +57,7 @@ _HOMES = {
     "ModelFileError": "latentode.forecaster",
     "ODENetClassifier": "latentode.supervised",
     "ODENetRegressor": "latentode.supervised",
+    "ParquetFiles": "latentode.data",
     "ResumeError": "latentode.forecaster",
     "SeriesClassifier": "latentode.supervised",
     "SeriesDataModule": "latentode.models",
@@ -74,6 +77,7 @@ _HOMES = {
     "load_remifentanil": "latentode.datasets",
     "odeint": "latentode.solvers",
     "show_versions": "latentode.versions",
+    "write_parquet": "latentode.data",
 }
 __all__ = [
     "DecayedMean",
@@ -89,6 +93,7 @@ __all__ = [
     "ModelFileError",
     "ODENetClassifier",
     "ODENetRegressor",
+    "ParquetFiles",
     "ResumeError",
     "SeriesClassifier",
     "SeriesDataModule",
@@ -108,6 +113,7 @@ __all__ = [
     "load_remifentanil",
     "odeint",
     "show_versions",
+    "write_parquet",
 ]
 
 

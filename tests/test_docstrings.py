@@ -29,6 +29,7 @@ METHODS = [
     LatentODEForecaster.fit,
     LatentODEForecaster.predict,
     LatentODEForecaster.predict_quantiles,
+    LatentODEForecaster.predict_parquet,
     LatentODEForecaster.score,
     LatentODEForecaster.evaluate,
     LatentODEForecaster.backtest,

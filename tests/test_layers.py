@@ -24,7 +24,7 @@ class Layer(NamedTuple):
 LAYERS = {
     "solvers": Layer(set(), {"torch"}),
     "nn": Layer({"solvers"}, {"torch"}),
-    "data": Layer({"solvers", "nn"}, {"torch", "numpy", "pandas", "narwhals"}),
+    "data": Layer({"solvers", "nn"}, {"torch", "numpy", "pandas", "narwhals", "pyarrow"}),
     "models": Layer(
         {"solvers", "nn", "data"}, {"torch", "numpy", "lightning", "tqdm", "cloudpickle"}
     ),
@@ -45,7 +45,7 @@ LAYERS = {
         {"torch", "numpy", "pandas", "sklearn", "safetensors", "matplotlib"},
     ),
 }
-LAZY = {"matplotlib"}  # optional, so never imported with the module
+LAZY = {"matplotlib", "pyarrow"}  # optional, so never imported with the module
 SLOW = {"torch", "pandas", "lightning", "sklearn"}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 

@@ -22,15 +22,17 @@ from latentode.data.frame import infer_schema
 from latentode.data.horizon import read_length
 from latentode.data.known import Known
 from latentode.data.known_query import known_of_query
-from latentode.data.merge import keep_where, merge_panels
+from latentode.data.merge import join_panels, keep_where, merge_panels
 from latentode.data.native import as_native, without_column
 from latentode.data.panel import (
     Panel,
     check_time_span,
     drop_empty_rows,
+    empty_panel,
     select_series,
     to_panel,
 )
+from latentode.data.parquet import Group, ParquetFiles, parquet_files
 from latentode.data.query import Query, pairs_frame, query_at, query_horizon
 from latentode.data.questions import question_batches
 from latentode.data.regimes import (
@@ -42,8 +44,10 @@ from latentode.data.regimes import (
     Stretch,
 )
 from latentode.data.scaling import Scale, ScaledPanel, Scaler, difference, scale_panel
+from latentode.data.sharding import new_folder, write_parquet
 from latentode.data.split import first_rows, read_time, rows_before, time_holdout
 from latentode.data.static import n_static
+from latentode.data.sums import ScalerSums
 from latentode.data.times import times_as_column
 from latentode.data.units import unit_scaler, units_of
 
@@ -53,12 +57,14 @@ __all__ = [
     "EventLog",
     "Forecast",
     "FrameError",
+    "Group",
     "HeldOutEvents",
     "Interpolation",
     "Known",
     "LatentODEWarning",
     "OnDuplicates",
     "Panel",
+    "ParquetFiles",
     "Parts",
     "Query",
     "Reconstruction",
@@ -68,6 +74,7 @@ __all__ = [
     "ScaledLog",
     "ScaledPanel",
     "Scaler",
+    "ScalerSums",
     "Schema",
     "Stretch",
     "as_native",
@@ -76,6 +83,7 @@ __all__ = [
     "columns_of",
     "difference",
     "drop_empty_rows",
+    "empty_panel",
     "event_schema",
     "first_rows",
     "follow",
@@ -86,12 +94,15 @@ __all__ = [
     "hold_out_events",
     "in_float64",
     "infer_schema",
+    "join_panels",
     "keep_rows",
     "keep_where",
     "known_of_query",
     "merge_panels",
     "n_static",
+    "new_folder",
     "pairs_frame",
+    "parquet_files",
     "query_at",
     "query_horizon",
     "question_batches",
@@ -110,4 +121,5 @@ __all__ = [
     "units_of",
     "without_column",
     "without_covariates",
+    "write_parquet",
 ]

@@ -1,6 +1,6 @@
 """Panels put together, and cut in time."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from latentode.data.errors import FrameError, plainly
 from latentode.data.ids import canonical
 from latentode.data.known import Known, knots_of, merge_known
 from latentode.data.lookup import first_not_before, is_row_at
-from latentode.data.panel import Panel
+from latentode.data.panel import Panel, select_series
 from latentode.data.times import times_as_column
 
 
@@ -61,6 +61,34 @@ def merge_panels(first: Panel, second: Panel) -> Panel:
         known=_merge_known(old, second, position),
         static=_merge_static(old, second, first.ids),
     )
+
+
+def join_panels(panels: Sequence[Panel]) -> Panel:
+    """Put panels of the same schema together that have no series in common.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from latentode.data import infer_schema, to_panel
+    >>> df = pd.DataFrame({"id": ["a", "b", "a"], "t": [1, 2, 3], "y": [0.1, 0.2, 0.3]})
+    >>> schema = infer_schema(df)
+    >>> join_panels([to_panel(df[df.id == key], schema) for key in "ba"]).times
+    array([1, 3, 2])
+    """
+    ids = tuple(key for panel in panels for key in panel.ids)
+    first, known = panels[0], [panel.known for panel in panels if panel.known is not None]
+    stacked = first._replace(
+        ids=ids,
+        offsets=_end_to_end([panel.offsets for panel in panels]),
+        times=np.concatenate([panel.times for panel in panels]),
+        values=np.concatenate([panel.values for panel in panels]),
+        static=_stacked([panel.static for panel in panels]),
+        noise=_stacked([panel.noise for panel in panels]),
+    )
+    if known:
+        parts = (np.concatenate([getattr(k, name) for k in known]) for name in ("times", "values"))
+        stacked = stacked._replace(known=Known(_end_to_end([k.offsets for k in known]), *parts))
+    return select_series(stacked, ids)
 
 
 def keep_where(panel: Panel, kept: np.ndarray) -> Panel:
@@ -135,3 +163,13 @@ def _refuse_same_times(
         f"{plainly(panel.ids[series[again[0]]])} at {plainly(stamp)}.",
         "df = df[~model.knows(df)]  # or model.set_context(df), if it holds all rows",
     )
+
+
+def _end_to_end(offsets: Sequence[np.ndarray]) -> np.ndarray:
+    """Give where each part begins, of blocks of them one after another."""
+    return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(o) for o in offsets]))])
+
+
+def _stacked(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None

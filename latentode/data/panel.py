@@ -14,7 +14,7 @@ from latentode.data.noise import read_noise, require_noise
 from latentode.data.order import sort_rows
 from latentode.data.roles import require_covariates
 from latentode.data.rows import Rows, open_later, place_of
-from latentode.data.static import read_static
+from latentode.data.static import n_static, read_static
 from latentode.data.times import convert_times, read_times, times_as_column
 from latentode.data.values import read_numbers
 from latentode.solvers.checks import check_choice
@@ -134,6 +134,30 @@ def read_panel(
     return Panel(ids, _offsets(sizes), times[kept], values, schema, known, of_series, noise)
 
 
+def empty_panel(schema: Schema) -> Panel:
+    """Give a panel without series.
+
+    Examples
+    --------
+    >>> empty_panel(Schema(("id",), "t", ("y",), "number", None, None, ())).values.shape
+    (0, 1)
+    """
+    times = np.zeros(0, np.float64 if schema.time_unit is None else np.int64)
+    offsets = np.zeros(1, np.int64)
+    values = np.zeros((0, len(schema.feature_cols)))
+    known = Known(offsets, times, np.zeros((0, len(schema.known_cols))))
+    return Panel(
+        (),
+        offsets,
+        times,
+        values,
+        schema,
+        known if schema.known_cols else None,
+        np.zeros((0, n_static(schema))) if schema.static_cols else None,
+        values.copy() if schema.noise_cols else None,
+    )
+
+
 def select_series(panel: Panel, ids: Iterable[Hashable]) -> Panel:
     """Give the panel of some of the series.
 
@@ -227,13 +251,19 @@ def check_time_span(panel: Panel) -> None:
     Traceback (most recent call last):
     latentode.data.errors.FrameError: time column 't' is 7 in all 2 rows: there is no change ...
     """
-    if panel.times.min() != panel.times.max():
+    ends = np.array([panel.times.min(), panel.times.max()])
+    check_times_differ(ends, len(panel.times), panel.schema)
+
+
+def check_times_differ(ends: np.ndarray, n_rows: int, schema: Schema) -> None:
+    """Refuse rows to train on if the first and the last of their times (2,) are the same."""
+    if ends[0] != ends[1]:
         return
-    column = panel.schema.time_col
-    first = plainly(times_as_column(panel.times[:1], panel.schema).iloc[0])
+    column = schema.time_col
+    first = plainly(times_as_column(ends[:1], schema).iloc[0])
     raise FrameError(
         "E-TIME-FLAT",
-        f"time column {column!r} is {first} in all {count(len(panel.times), 'row')}: there is no "
+        f"time column {column!r} is {first} in all {count(n_rows, 'row')}: there is no "
         "change over time to learn.",
         "give rows at two times or more; if the hours were cut off, read them again, or name "
         "another column: LatentODEForecaster(time_col=...)",

@@ -26,7 +26,7 @@ class Scale(NamedTuple):
         """Learn them of values (N, D), without the NaN entries; None of None."""
         if values is None:
             return None
-        scales = [_location_and_scale(column) for column in values.T]
+        scales = [location_and_scale(column) for column in values.T]
         mean, std = np.array(scales).reshape(-1, 2).T
         return cls(mean, std)
 
@@ -68,8 +68,8 @@ class Scaler(NamedTuple):
         A target that is constant there, but not in the whole panel, has the scale of the latter;
         and so have times, if no series has two of them there.
         """
-        scales = [_location_and_scale(column) for column in panel.values.T]
-        wider = [_location_and_scale(column) for column in whole.values.T]
+        scales = [location_and_scale(column) for column in panel.values.T]
+        wider = [location_and_scale(column) for column in whole.values.T]
         chosen = [b if a[1] == 0 else a for a, b in zip(scales, wider, strict=True)]
         mean, std = np.array(chosen).reshape(-1, 2).T
         scores = tuple(NormalScores.fit(column) for column in panel.values.T)
@@ -86,7 +86,7 @@ class Scaler(NamedTuple):
         return self.mean + self.std * scaled
 
 
-def _location_and_scale(column: np.ndarray) -> tuple[float, float]:
+def location_and_scale(column: np.ndarray) -> tuple[float, float]:
     """Give the mean and the standard deviation of a column; if it is constant, that, and 0."""
     observed = column[np.isfinite(column)]
     if len(observed) == 0:
@@ -103,10 +103,16 @@ def _location_and_scale(column: np.ndarray) -> tuple[float, float]:
 
 def _median_span(panel: Panel) -> float:
     """Give the median time from the first to the last row of a series; 0 if no time passes."""
+    spans = spans_of(panel)
+    return float(np.median(spans[spans > 0])) if (spans > 0).any() else 0.0
+
+
+def spans_of(panel: Panel) -> np.ndarray:
+    """Give the time from the first to the last row of each series that has any."""
     filled = np.diff(panel.offsets) > 0
     first, last = panel.offsets[:-1][filled], panel.offsets[1:][filled] - 1
-    spans = difference(panel.times[last], panel.times[first])
-    return float(np.median(spans[spans > 0])) if (spans > 0).any() else 0.0
+    spans: np.ndarray = difference(panel.times[last], panel.times[first])
+    return spans
 
 
 def _spread(panel: Panel) -> float:

@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from latentode.data import (
+    FrameError,
     OnDuplicates,
     Panel,
     Scaler,
@@ -25,6 +26,7 @@ from latentode.forecaster.levels import probabilities, probability
 from latentode.forecaster.measured import Measured
 from latentode.forecaster.plots import plot
 from latentode.forecaster.question import Question, ask
+from latentode.forecaster.streaming import Streaming
 from latentode.forecaster.table import as_table, quantile_parts
 from latentode.forecaster.updating import Updating
 from latentode.models import Told
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 _FAR = 10
 
 
-class Forecaster(Updating, Measured, BaseEstimator, ABC):
+class Forecaster(Updating, Measured, Streaming, BaseEstimator, ABC):
     """A forecaster of irregular series, to be fitted on a frame and asked at any times.
 
     Attributes
@@ -378,7 +380,7 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         4
         """
         check_is_fitted(self)
-        panel = self.context_ if context is None else self._panel(context, static)
+        panel = self._known() if context is None else self._panel(context, static)
         later = None if truth is None else to_panel(truth, without_covariates(self.schema_))
         return plot(
             self,
@@ -403,6 +405,18 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
         """Read a frame with the columns of fit."""
         return to_panel(df, self.schema_, on_duplicates=self.on_duplicates, static=static)
 
+    def _known(self) -> Panel:
+        """Give what was observed; raise `FrameError` if nothing is kept of it."""
+        if self.context_.ids:
+            return self.context_
+        raise FrameError(
+            "E-CONTEXT",
+            "the model was fitted on Parquet files, whose rows it does not keep: say where "
+            "forecasts are to start from, in files or in a frame.",
+            "model.predict_parquet('folder', 'forecasts', horizon=...)  # or "
+            "model.set_context(df)",
+        )
+
     def _question(
         self,
         at: object,
@@ -419,7 +433,7 @@ class Forecaster(Updating, Measured, BaseEstimator, ABC):
                 "static goes with context: the series that are known have their static covariates."
                 "\nFix: model.set_context(df, static=static)  # to give them others"
             )
-        panel = self.context_ if context is None else self._panel(context, static)
+        panel = self._known() if context is None else self._panel(context, static)
         question = ask(panel, at, horizon, step, cutoff)
         _warn_of_far_times(question, self.scaler_.time_unit)
         _warn_of_empty_series(question)

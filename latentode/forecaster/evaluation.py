@@ -91,7 +91,7 @@ def beside_naive(forecaster: Forecaster, *, baselines: bool) -> dict[str, Foreca
 
     own = type(forecaster)
     others = [naive for naive in NAIVE if naive is not own] if baselines else []
-    fitted = {naive.__name__: naive()._fit_panel(forecaster.context_) for naive in others}
+    fitted = {naive.__name__: naive()._fit_panel(forecaster._known()) for naive in others}
     return {own.__name__: forecaster, **fitted}
 
 

@@ -12,7 +12,15 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from latentode.data import OnDuplicates, ScaledPanel, Scaler, Schema, as_native, scale_panel
+from latentode.data import (
+    OnDuplicates,
+    ScaledPanel,
+    Scaler,
+    Schema,
+    as_native,
+    empty_panel,
+    scale_panel,
+)
 from latentode.forecaster.devices import on_devices
 from latentode.forecaster.mechanistic import adopt_units, own_field, warn_of_late_starts
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
@@ -154,7 +162,7 @@ class LatentODEForecaster(TrainedForecaster):
     scaler_ : Scaler
         Scales of values and times.
     context_ : Panel
-        What was observed: where forecasts start from.
+        What was observed: where forecasts start from; nothing after ``fit`` of files.
     vector_field_ : Module
         The trained vector field; parameters of a `Mechanism` are in the units of the frame.
     history_ : DataFrame
@@ -271,8 +279,10 @@ class LatentODEForecaster(TrainedForecaster):
 
         Parameters
         ----------
-        df : DataFrame
-            One row an observation; see ``docs/the-frame.md``.
+        df : DataFrame, path or ParquetFiles
+            One row an observation; see ``docs/the-frame.md``. A Parquet file, or a folder of
+            them, is read a part at a time, and none of it is kept for forecasts to start from;
+            see ``docs/large-data.md``.
         y : None
             Not used; the targets are columns of ``df``.
         static : DataFrame, optional
@@ -312,10 +322,13 @@ class LatentODEForecaster(TrainedForecaster):
         training = open_training(resume, self._seed())
         with own_torch_state(training.seed):
             data = self._data(df, training.seed, static=static)
-            training.check(self._what_matters(), data.panel)
+            files = data.streamed
+            training.check(
+                self._what_matters(), data.panel if files is None else files.fingerprint
+            )
             module = self.build_module(data.schema)
             if self.warm_start and hasattr(self, "module_"):
-                self._start_where_it_was(module, data.panel)
+                self._start_where_it_was(module, data.schema)
             adopt_units(module, data.scaler, data.schema)
             learn = partial(
                 self._train, data=data, max_epochs=epochs or self.max_epochs, training=training
@@ -323,14 +336,14 @@ class LatentODEForecaster(TrainedForecaster):
             history = on_devices(learn, module, self.devices, self.accelerator)
         self.module_ = module
         self.scaler_ = data.scaler
-        self.context_ = data.panel
+        self.context_ = data.panel if files is None else empty_panel(data.schema)
         self.history_ = history
         self.calibration_ = None
         self.fitted_with_ = self.get_params(deep=False)
         self.fit_seconds_ = time.perf_counter() - began
         self.see_columns(data.schema)
         if self._knows():
-            warn_of_late_starts(data.panel)
+            warn_of_late_starts(self.context_)
         return self
 
     def _what_matters(self) -> dict[str, object]:

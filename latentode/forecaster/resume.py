@@ -84,8 +84,8 @@ class Training:
         self._done = {} if saved is None else {k: Stage(*v) for k, v in saved["done"].items()}
         self._running = (None, None) if saved is None else saved["running"]
 
-    def check(self, parameters: Mapping[str, object], panel: Panel) -> None:
-        """Refuse to go on with other parameters or other data.
+    def check(self, parameters: Mapping[str, object], data: Panel | str) -> None:
+        """Refuse to go on with other parameters or other data: a panel, or its fingerprint.
 
         Raises
         ------
@@ -96,7 +96,8 @@ class Training:
         """
         if self._path is None:
             return
-        now = {"parameters": dict(parameters), "data": fingerprint(panel)}
+        of_data = data if isinstance(data, str) else fingerprint(data)
+        now = {"parameters": dict(parameters), "data": of_data}
         if self._of is not None:
             _check_same(self._of, now, self._path)
         self._of = now

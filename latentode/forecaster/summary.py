@@ -57,9 +57,10 @@ def describe(panel: Panel, scaler: Scaler) -> str:
     str
         A line for each fact, and for each of the first targets.
     """
+    rows = _rows(panel) if panel.ids else iter([("rows", "none kept of the Parquet files")])
     lines = [
         *_lines(_columns(panel.schema)),
-        *_lines(_rows(panel)),
+        *_lines(rows),
         *_lines(_times(panel, scaler.time_unit)),
         *_lines(_targets(panel, scaler)),
     ]
@@ -106,6 +107,13 @@ def _rows(panel: Panel) -> Iterator[tuple[str, str]]:
 
 def _times(panel: Panel, unit: float) -> Iterator[tuple[str, str]]:
     schema = panel.schema
+    if panel.ids:
+        yield from _spans(panel)
+    yield "unit of time", f"{_length(unit, schema)}, the median span of a series"
+
+
+def _spans(panel: Panel) -> Iterator[tuple[str, str]]:
+    schema = panel.schema
     ends = times_as_column(np.array([panel.times.min(), panel.times.max()]), schema)
     yield "span", f"{plainly(ends.iloc[0])} to {plainly(ends.iloc[1])}"
     series = panel.row_series
@@ -113,7 +121,6 @@ def _times(panel: Panel, unit: float) -> Iterator[tuple[str, str]]:
     if len(gaps):
         low, middle, high = (_length(gap, schema) for gap in np.quantile(gaps, [0, 0.5, 1]))
         yield "between rows", f"{middle} in the median, {low} to {high}"
-    yield "unit of time", f"{_length(unit, schema)}, the median span of a series"
 
 
 def _length(number: float, schema: Schema) -> str:
@@ -136,7 +143,8 @@ def _targets(panel: Panel, scaler: Scaler) -> Iterator[tuple[str, str]]:
     n_values = np.isfinite(panel.values[:, : len(names)]).sum(axis=0)
     for d, name in enumerate(names[:_MOST_TARGETS]):
         scale = f"mean {scaler.mean[d]:.4g}, std {scaler.std[d]:.4g}"
-        yield f"  {plainly(name)}"[:_WIDTH], f"{n_values[d]:,} values; {scale}"
+        values = f"{n_values[d]:,} values; " if panel.ids else ""
+        yield f"  {plainly(name)}"[:_WIDTH], f"{values}{scale}"
     if len(names) > _MOST_TARGETS:
         rest = int(n_values[_MOST_TARGETS:].sum())
         yield "  ...", f"{rest:,} values of {len(names) - _MOST_TARGETS} more"

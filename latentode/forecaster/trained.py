@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from latentode.data import Panel, Scaler, Schema, columns_of, merge_panels
+from latentode.data import Scaler, Schema, columns_of, merge_panels
 from latentode.forecaster.base import Forecaster
 from latentode.forecaster.model_file import read_model_file, write_model_file
 from latentode.forecaster.saving import differing, pack, unpack
@@ -221,9 +221,9 @@ class TrainedForecaster(Forecaster):
         self.feature_names_in_ = np.array([*columns_of(schema), None], dtype=object)[:-1]
         self.n_features_in_ = len(self.feature_names_in_)
 
-    def _start_where_it_was(self, module: LatentModel, panel: Panel) -> None:
+    def _start_where_it_was(self, module: LatentModel, schema: Schema) -> None:
         """Give a module the weights of the fit before, of the same columns and sizes."""
-        before, now = columns_of(self.schema_), columns_of(panel.schema)
+        before, now = columns_of(self.schema_), columns_of(schema)
         if before != now:
             raise ValueError(
                 f"warm_start=True goes on from the fit before, of the columns {before}; these are "

@@ -77,7 +77,8 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         epoch, n_given = self._next  # not before the first batch is asked for
         self._next = Place(epoch + 1, 0)
-        order = self._grouped(self._generator(epoch, 0))
+        generator = self._generator(epoch, 0)
+        order = grouped(self._order(generator), self._sizes, self._batch_size, generator)
         for n in range(n_given, len(self)):
             # What is saved while this batch is trained on goes on after it.
             self._reached = Place(epoch, n + 1)
@@ -104,22 +105,32 @@ class Batches:
         self._next = self._reached = Place(**state)
 
     def _generator(self, *numbers: int) -> Generator:
-        state = np.random.SeedSequence([self._seed, *numbers]).generate_state(1, np.uint64)
-        return Generator().manual_seed(int(state[0]))
-
-    def _grouped(self, generator: Generator) -> list[Tensor]:
-        """Draw batches of series of about one length, in an order of their own."""
-        batches: list[Tensor] = []
-        for bucket in self._order(generator).split(_BUCKET * self._batch_size):
-            by_size = bucket[self._sizes[bucket].argsort(stable=True)]
-            batches += by_size.split(self._batch_size)
-        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+        return own_generator(self._seed, *numbers)
 
     def _order(self, generator: Generator) -> Tensor:
-        n = len(self._series)
-        rounds = range(math.ceil(self._n_draws / n))
-        order = torch.cat([torch.randperm(n, generator=generator) for _ in rounds])
-        return order[: self._n_draws]
+        return in_rounds(len(self._series), self._n_draws, generator)
+
+
+def own_generator(*numbers: int) -> Generator:
+    """Give a generator whose seed is made of some numbers."""
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return Generator().manual_seed(int(state[0]))
+
+
+def in_rounds(n: int, n_draws: int, generator: Generator) -> Tensor:
+    """Draw numbers below n in an order of their own: each once, and so on from the first."""
+    rounds = range(math.ceil(n_draws / n))
+    order = torch.cat([torch.randperm(n, generator=generator) for _ in rounds])
+    return order[:n_draws]
+
+
+def grouped(order: Tensor, sizes: Tensor, batch_size: int, generator: Generator) -> list[Tensor]:
+    """Put what is drawn in an order into batches of about one size, in an order of their own."""
+    batches: list[Tensor] = []
+    for bucket in order.split(_BUCKET * batch_size):
+        by_size = bucket[sizes[bucket].argsort(stable=True)]
+        batches += by_size.split(batch_size)
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 class FixedBatches:

@@ -7,49 +7,44 @@ from typing import Any, Self
 
 import lightning
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from latentode.data import (
     REGIMES,
     Batch,
     OnDuplicates,
     Panel,
-    Parts,
     Regime,
-    RowRange,
+    ScaledPanel,
     Scaler,
     Schema,
-    Stretch,
-    ask_some,
     check_time_span,
     drop_empty_rows,
-    first_rows,
-    gather_batch,
     infer_schema,
     n_static,
+    parquet_files,
     question_batches,
-    rows_before,
-    scale_panel,
-    time_holdout,
     to_panel,
 )
 from latentode.models.batches import Batches, FixedBatches
+from latentode.models.buffered import BufferedBatches, n_batches
+from latentode.models.held import HeldSeries, Plan
+from latentode.models.streamed import StreamedSeries
 from latentode.solvers.checks import check_choice, check_part, check_sizes
 
 # Batches of an epoch at least: a few series are cut at other times again and again.
 _LEAST_BATCHES = 4
-# Series that are validated at a time.
-_VAL_SIZE = 256
 
 
 class SeriesDataModule(lightning.LightningDataModule):
-    """Batches of irregular series for a `LatentODE`, out of a data frame.
+    """Batches of irregular series for a `LatentODE`, out of a data frame or of Parquet files.
 
     Parameters
     ----------
-    df : DataFrame or Panel
+    df : DataFrame, Panel, path or ParquetFiles
         One row an observation, NaN where a variable was not measured then. A panel has been read
-        before, and its columns are known.
+        before, and its columns are known. A Parquet file, or a folder of them, is read a part at
+        a time; see ``docs/large-data.md``.
     id_col : Hashable or list, optional
         Column of the series, or columns that tell them apart together; by default recognised by
         name.
@@ -95,11 +90,11 @@ class SeriesDataModule(lightning.LightningDataModule):
     schema : Schema
         The columns in use, and the type of the times.
     panel : Panel
-        The series as they came, sorted.
+        The series as they came, sorted; not of Parquet files.
     scaler : Scaler
         Scales of values and times: those given, or learned from the rows that are trained on.
     scaled : ScaledPanel
-        The series in the model's units.
+        The series in the model's units; not of Parquet files.
 
     Raises
     ------
@@ -146,51 +141,76 @@ class SeriesDataModule(lightning.LightningDataModule):
         if max_asked is not None:
             check_sizes(max_asked=max_asked)
         check_part("val_fraction", val_fraction)
-        self.regime = _regime(regime)
         self.batch_size = batch_size
         self.max_rows = max_rows
         self.max_asked = max_asked
         self.random_state = random_state
         self._static = static
         self.on_duplicates: OnDuplicates = on_duplicates
-        if isinstance(df, Panel):
-            self.schema, self.panel = df.schema, df
-        else:
-            self.schema = infer_schema(
-                df,
-                id_col=id_col,
-                time_col=time_col,
-                target_cols=target_cols,
-                past_cols=past_cols,
-                known_cols=known_cols,
-                static_cols=static_cols,
-                static=static,
-                known_interpolation=known_interpolation,
-                noise_cols=noise_cols,
+        self.regime = _regime(regime)
+        part = 0.0 if val is not None else val_fraction
+        plan = Plan(self.regime, max_rows, max_asked, part)
+        columns = {
+            "id_col": id_col,
+            "time_col": time_col,
+            "target_cols": target_cols,
+            "past_cols": past_cols,
+            "known_cols": known_cols,
+            "static_cols": static_cols,
+            "static": static,
+            "known_interpolation": known_interpolation,
+            "noise_cols": noise_cols,
+        }
+        self._panel: Panel | None = None
+        files = parquet_files(df)
+        if files is not None:
+            self._series: HeldSeries | StreamedSeries = StreamedSeries.open(
+                files, plan, columns, on_duplicates=on_duplicates, scaler=scaler
             )
-            self.panel = to_panel(df, self.schema, on_duplicates=on_duplicates, static=static)
-        check_time_span(self.panel)
-        observed = drop_empty_rows(self.panel)
-        n_kept = time_holdout(observed, 0.0 if val is not None else val_fraction)
-        self.scaler = scaler or Scaler.fit(first_rows(observed, n_kept), observed)
-        self.scaled = scale_panel(observed, self.scaler)
-        self._end = self.scaled.offsets[:-1] + torch.tensor(n_kept)
-        self._cut = self.scaled.offsets[:-1] + _rows_before_cut(observed, self.regime)
-        _check_cut(self.regime, self._end, self._cut)
+            self.schema = self._series.schema
+        else:
+            self._panel = _read(df, columns, on_duplicates)
+            self.schema = self._panel.schema
+            self._series = HeldSeries(self._panel, plan, scaler)
+        self.scaler = self._series.scaler
+        if self._n_stretches() == 0:
+            _refuse_cut(self.regime)
         self._val = None if val is None else self._questions_of(val)
-        self._batches: Batches | None = None
+        self._batches: Batches | BufferedBatches | None = None
         self._reached: dict[str, int] | None = None
 
     def __repr__(self) -> str:
+        if self._panel is None:
+            return f"{type(self).__name__}(of Parquet files)"
         n_rows, n_series = len(self.panel.times), len(self.panel.ids)
         return f"{type(self).__name__}({n_series:,} series, {n_rows:,} rows)"
 
     __str__ = __repr__  # Lightning's fails on batches that are tuples
 
     @property
+    def panel(self) -> Panel:
+        """The series as they came, sorted; not of files, which are never in memory as a whole."""
+        if self._panel is None:
+            raise AttributeError("series in Parquet files are not in memory: there is no panel.")
+        return self._panel
+
+    @property
+    def scaled(self) -> ScaledPanel:
+        """The series in the model's units; not of files."""
+        if self._panel is None:
+            raise AttributeError("series in Parquet files are not in memory, scaled or not.")
+        assert isinstance(self._series, HeldSeries)
+        return self._series.scaled
+
+    @property
+    def streamed(self) -> StreamedSeries | None:
+        """The series, if they are in Parquet files."""
+        return self._series if isinstance(self._series, StreamedSeries) else None
+
+    @property
     def n_features(self) -> int:
         """Number of targets and past covariates D: what an encoder reads and a decoder tells."""
-        return self.scaled.n_features
+        return len(self.schema.feature_cols)
 
     @property
     def n_controls(self) -> int:
@@ -210,12 +230,12 @@ class SeriesDataModule(lightning.LightningDataModule):
     @property
     def n_held_out(self) -> int:
         """Number of rows held out for validation."""
-        return int((self.scaled.offsets[1:] - self._end).sum())
+        return self._series.n_held_out
 
     def without_holdout(self) -> Self:
         """Give the same series, in the same scales, with every row to train on."""
         whole = copy.copy(self)
-        whole._end = self.scaled.offsets[1:]
+        whole._series = self._series.without_holdout()
         whole._batches = whole._reached = None
         return whole
 
@@ -258,48 +278,34 @@ class SeriesDataModule(lightning.LightningDataModule):
 
     def n_steps(self, world_size: int = 1) -> int:
         """Give how many training steps an epoch has on so many devices."""
-        return math.ceil(self._n_draws(world_size) / self.batch_size / world_size)
+        n_draws = self._n_draws(world_size)
+        if isinstance(self._series, StreamedSeries):
+            return n_batches(self._series, n_draws, self.batch_size, world_size)
+        return math.ceil(n_draws / self.batch_size / world_size)
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Batches | BufferedBatches:
         """Give the batches of the rows to train on."""
-        first, end, cut = self.scaled.offsets[:-1], self._end, self._cut
-        scaled, regime, max_rows, max_asked = (
-            self.scaled,
-            self.regime,
-            self.max_rows,
-            self.max_asked,
-        )
         place = self._place()
-
-        def draw(series: Tensor, generator: Generator) -> Batch:
-            rows = Stretch(first[series], end[series], cut[series])
-            batch = regime(scaled, rows, generator=generator, max_rows=max_rows)
-            return ask_some(batch, max_asked, generator)
-
-        series = self._stretches()
-        self._batches = Batches(
-            series,
-            (end - first)[series],
-            draw,
-            batch_size=self.batch_size,
-            n_draws=self._n_draws(place["world_size"]),
-            seed=self.random_state,
-            **place,
-        )
+        n_draws = self._n_draws(place["world_size"])
+        options = {"batch_size": self.batch_size, "n_draws": n_draws, "seed": self.random_state}
+        if isinstance(self._series, StreamedSeries):
+            self._batches = BufferedBatches(self._series, **options, **place)
+        else:
+            held, series = self._series, self._series.stretches()
+            sizes = held.sizes(series)
+            self._batches = Batches(series, sizes, held.draw, **options, **place)
         if self._reached is not None:
             self._batches.load_state_dict(self._reached)
         return self._batches
 
-    def _stretches(self) -> Tensor:
-        """Give the series of an epoch: a long one for each stretch that can be read of it."""
-        end = self._end
-        n_stretches = torch.ceil((end - self.scaled.offsets[:-1]) / self.max_rows).long()
-        if self.regime.cut is not None:
-            n_stretches = (end > self._cut).long()  # with nothing after it, there is no question
-        return torch.arange(self.scaled.n_series).repeat_interleave(n_stretches)
+    def _n_stretches(self) -> int:
+        """Count what is drawn in an epoch: a long series for each stretch that can be read."""
+        if isinstance(self._series, StreamedSeries):
+            return int(self._series.n_draws.sum())
+        return len(self._series.stretches())
 
     def _n_draws(self, world_size: int) -> int:
-        return max(len(self._stretches()), _LEAST_BATCHES * self.batch_size * world_size)
+        return max(self._n_stretches(), _LEAST_BATCHES * self.batch_size * world_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Give how far training is, for a checkpoint."""
@@ -315,17 +321,9 @@ class SeriesDataModule(lightning.LightningDataModule):
         """Give batches that ask for the held-out rows, from those before them."""
         if self._val is not None:
             return FixedBatches(self._val, **self._place())
-        first, cut, end = self.scaled.offsets[:-1], self._end, self.scaled.offsets[1:]
-        series = (end > cut).nonzero().squeeze(1)
-        sizes = (end - first)[series]
-        in_order = series[sizes.argsort(stable=True)]
-        place = self._place()
-        size = min(max(math.ceil(len(series) / place["world_size"]), 1), _VAL_SIZE)
-        batches = [
-            gather_batch(self.scaled, self._held_out(some))
-            for some in in_order.split(size)
-            if len(some)
-        ]
+        held, place = self._series, self._place()
+        validated = held.validated if isinstance(held, StreamedSeries) else held
+        batches = [] if validated is None else validated.held_out(place["world_size"])
         return FixedBatches(batches, **place)
 
     def _place(self) -> dict[str, int]:
@@ -333,13 +331,6 @@ class SeriesDataModule(lightning.LightningDataModule):
         if self.trainer is None:
             return {"rank": 0, "world_size": 1}
         return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
-
-    def _held_out(self, series: Tensor) -> Parts:
-        first, cut, end = (
-            rows[series] for rows in (self.scaled.offsets[:-1], self._end, self.scaled.offsets[1:])
-        )
-        context = RowRange(torch.maximum(first, cut - self.max_rows), cut)
-        return Parts(context, RowRange(cut, torch.minimum(end, cut + self.max_rows)))
 
 
 def feature_weights(schema: Schema) -> Tensor:
@@ -357,15 +348,18 @@ def _regime(regime: str | Regime) -> Regime:
     return made
 
 
-def _check_cut(regime: Regime, end: Tensor, cut: Tensor) -> None:
-    if regime.cut is not None and not bool((end > cut).any()):
-        raise ValueError(
-            f"cut={regime.cut} leaves nothing to be told: no series has a row to train on at or "
-            "after it. Give an earlier one, or a smaller val_fraction."
-        )
+def _refuse_cut(regime: Regime) -> None:
+    raise ValueError(
+        f"cut={regime.cut} leaves nothing to be told: no series has a row to train on at or "
+        "after it. Give an earlier one, or a smaller val_fraction."
+    )
 
 
-def _rows_before_cut(panel: Panel, regime: Regime) -> Tensor:
-    if regime.cut is None:
-        return torch.zeros(len(panel.offsets) - 1, dtype=torch.long)
-    return torch.tensor(rows_before(panel, regime.cut))
+def _read(df: object, columns: dict[str, Any], on_duplicates: OnDuplicates) -> Panel:
+    """Give the panel of a frame, or one that has been read before."""
+    panel = df
+    if not isinstance(panel, Panel):
+        schema = infer_schema(df, **columns)
+        panel = to_panel(df, schema, on_duplicates=on_duplicates, static=columns["static"])
+    check_time_span(panel)
+    return panel

@@ -247,6 +247,8 @@ TOLD = {
     *("E-EMPTY", "E-TIME-FLAT", "E-NOTHING-TO-TELL", "E-CUTOFF"),
     *("E-LABEL-ONE", "E-LABEL-LENGTH"),
 }
+# Of files, and so tried where there are some.
+TOLD |= {"E-CONTEXT", "E-SERIES-SPLIT", "E-FILE-TYPES"}
 
 
 def code_of(name):
