@@ -141,11 +141,11 @@ class FixedBatches:
     batches : sequence of Batch
         They.
     rank, world_size : int, default=0 and 1
-        Which of how many ranks these are for; some may have none.
+        Which of how many ranks these are for; with fewer batches than ranks, all have them all.
     """
 
     def __init__(self, batches: Sequence[Batch], *, rank: int = 0, world_size: int = 1) -> None:
-        self._batches = batches[rank::world_size]
+        self._batches = batches if len(batches) < world_size else batches[rank::world_size]
 
     def __len__(self) -> int:
         return len(self._batches)

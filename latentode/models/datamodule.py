@@ -313,10 +313,10 @@ class SeriesDataModule(lightning.LightningDataModule):
         """Give batches that ask for the held-out rows, from those before them."""
         if self._val is not None:
             return FixedBatches(self._val, **self._place())
-        held = self._series
+        held, place = self._series, self._place()
         validated = held.validated if isinstance(held, StreamedSeries) else held
-        batches = [] if validated is None else validated.held_out()
-        return FixedBatches(batches, **self._place())
+        batches = [] if validated is None else validated.held_out(place["world_size"])
+        return FixedBatches(batches, **place)
 
     def _place(self) -> dict[str, int]:
         """Give which rank of how many this is."""

@@ -1,6 +1,7 @@
 """Series in memory: what is asked of them in training, and what is held out."""
 
 import copy
+import math
 from typing import NamedTuple, Self
 
 import torch
@@ -86,15 +87,16 @@ class HeldSeries:
         batch = plan.regime(self.scaled, rows, generator=generator, max_rows=plan.max_rows)
         return ask_some(batch, plan.max_asked, generator)
 
-    def held_out(self) -> list[Batch]:
-        """Give batches that ask for the held-out rows, from those before them."""
+    def held_out(self, n_ranks: int = 1) -> list[Batch]:
+        """Give batches that ask for the held-out rows, from those before them: one a rank."""
         first, cut, end = self.scaled.offsets[:-1], self.end, self.scaled.offsets[1:]
         series = (end > cut).nonzero().squeeze(1)
         sizes = (end - first)[series]
         in_order = series[sizes.argsort(stable=True)]
+        size = min(max(math.ceil(len(series) / n_ranks), 1), _VAL_SIZE)
         return [
             gather_batch(self.scaled, self._parts(some))
-            for some in in_order.split(_VAL_SIZE)
+            for some in in_order.split(size)
             if len(some)
         ]
 

@@ -81,6 +81,7 @@ def _start(folder: Path, rank: int, n_ranks: int, backend: str) -> "subprocess.P
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
     }
+    env.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns where every weight is needed
     if sys.platform in _LOOPBACK:
         # All are on this machine, whose name need not be known to any network.
         env.setdefault("GLOO_SOCKET_IFNAME", _LOOPBACK[sys.platform])

@@ -81,7 +81,7 @@ print("rows", len(model.predict(12.0)))
 @pytest.mark.parametrize(
     "n_runs", [pytest.param(1, id="once"), pytest.param(20, marks=pytest.mark.slow, id="20-times")]
 )
-@pytest.mark.parametrize("way", ["stdin", "script"])
+@pytest.mark.parametrize("way", [pytest.param("stdin", marks=pytest.mark.slow), "script"])
 def test_a_script_needs_no_main_guard(way, n_runs, tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     name = {"stdin": "-", "script": "script.py"}[way]

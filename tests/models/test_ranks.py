@@ -79,7 +79,9 @@ def is_alive(pid):
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes in /proc")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "end", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_no_process_is_left(end, tmp_path):
     script = textwrap.dedent(SCRIPT.format(folder=str(tmp_path)))
     # As in a terminal: a process that is started in the background may ignore Ctrl-C.
