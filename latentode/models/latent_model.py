@@ -200,6 +200,8 @@ class LatentModel(lightning.LightningModule):
         )
 
     def _progress(self) -> float:
+        if self._trainer is None:  # a loop of the user's own: all of the KL divergence counts
+            return 1.0
         return self.global_step / max(int(self.trainer.estimated_stepping_batches), 1)
 
     def _diverged(self, batch_idx: int, what: str) -> FloatingPointError:

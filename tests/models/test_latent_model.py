@@ -159,3 +159,17 @@ def test_an_encoder_that_gives_nan_ends_training(build, data):
 def test_bad_options_are_refused(rnn, options, message, build):
     with pytest.raises(ValueError, match=message):
         build(rnn=rnn, **options)
+
+
+def test_a_loop_of_ones_own_can_train(build, data):
+    model = build()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    losses = []
+    for _ in range(5):
+        for i, batch in enumerate(data.train_dataloader()):
+            optimizer.zero_grad()
+            losses.append(model.training_step(batch, i))
+            losses[-1].backward()
+            optimizer.step()
+    n = len(losses) // 5
+    assert sum(losses[-n:]) < sum(losses[:n])
