@@ -116,7 +116,11 @@ def test_a_file_comes_whole_in_the_end(server, plans, n_asked, tmp_path):
         (["to ftp://127.0.0.1/x"], {}, "not followed", 1),
         (["to /again"], {}, "redirect", 5),
     ],
-    ids=str,
+    ids=lambda value: (
+        getattr(value, "__name__", None) or "-".join(map(str, value))
+        if isinstance(value, dict | list)
+        else str(value)
+    ),
 )
 def test_what_is_not_the_file_leaves_nothing(server, plans, options, why, n_asked, tmp_path):
     server.plans = plans
