@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> main(["datasets", "list"])  # doctest: +ELLIPSIS
-    icu ...
+    epica ...
     0
     """
     asked = build_parser().parse_args(arguments)
