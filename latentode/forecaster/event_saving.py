@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from latentode.data import EventLog, columns_of
@@ -17,12 +16,12 @@ from latentode.forecaster.saving import (
     WEIGHTS,
     check_class,
     check_labels,
-    differing,
-    parameters_as_json,
-    versions,
+    check_sizes_of,
+    header_of,
+    weights_in,
     with_parameters,
 )
-from latentode.forecaster.tagged import from_json, to_json
+from latentode.forecaster.tagged import from_json
 from latentode.models import own_torch_state
 from latentode.nn import PointProcess
 
@@ -45,15 +44,7 @@ def pack_events(model: "EventForecaster") -> Content:
     check_labels("column", columns_of(log.schema), "df.columns = df.columns.map(str)")
     tensors = {WEIGHTS + k: v.cpu() for k, v in model.process_.state_dict().items()}
     learned = {name: take_apart(getattr(model, name), name, tensors) for name in _LEARNED}
-    header = {
-        "class": type(model).__name__,
-        "versions": versions(),
-        "parameters": parameters_as_json(model.get_params(deep=False)),
-        "fitted_with": parameters_as_json(model.fitted_with_),
-        "history": to_json(model.history_.to_dict("list")),
-        **learned,
-    }
-    return Content(header, tensors)
+    return Content({**header_of(model), **learned}, tensors)
 
 
 def unpack_events(cls: type[F], content: Content, name: str) -> F:
@@ -68,8 +59,7 @@ def unpack_events(cls: type[F], content: Content, name: str) -> F:
     model.schema_ = model.context_.schema
     _check_log(model.context_, name)
     builder = with_parameters(cls, header, "fitted_with", name, {})
-    weights = {k.removeprefix(WEIGHTS): v for k, v in tensors.items() if k.startswith(WEIGHTS)}
-    model.process_ = _built(builder, model.rates_, weights, name)
+    model.process_ = _built(builder, model.rates_, weights_in(tensors, WEIGHTS), name)
     return model
 
 
@@ -78,10 +68,7 @@ def _built(
 ) -> PointProcess:
     """Build the process, once it is known that it takes no more room than the file has for it."""
     with own_torch_state(0):
-        with torch.device("meta"):
-            differs = differing(build_process(builder, rates), weights)
-        if differs is not None:
-            raise ModelFileError(f"{name} has weights of another model: {differs}.", AGAIN)
+        check_sizes_of(lambda: build_process(builder, rates), weights, name, AGAIN)
         process = in_use(builder, build_process(builder, rates), rates)
     process.load_state_dict(weights)
     return process

@@ -1,9 +1,9 @@
 """What of a fitted forecaster goes into its file, and how it is made again from there."""
 
 import platform
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,17 @@ from latentode.models import LatentModel, own_torch_state
 
 if TYPE_CHECKING:
     from latentode.forecaster.trained import TrainedForecaster
+
+
+class Fitted(Protocol):
+    """An estimator that was fitted, and remembers how."""
+
+    fitted_with_: dict[str, Any]
+    history_: pd.DataFrame
+
+    def get_params(self, *, deep: bool = True) -> dict[str, Any]:
+        """Give the parameters."""
+
 
 F = TypeVar("F", bound="TrainedForecaster")
 E = TypeVar("E", bound=BaseEstimator)
@@ -47,15 +58,18 @@ def pack(model: "TrainedForecaster") -> Content:
     check_labels_of(model.context_)
     tensors = {WEIGHTS + k: v.cpu() for k, v in model.module_.state_dict().items()}
     learned = {name: take_apart(getattr(model, name), name, tensors) for name in _LEARNED}
-    header = {
+    return Content({**header_of(model), **learned}, tensors)
+
+
+def header_of(model: "Fitted") -> dict[str, Any]:
+    """Give what a file holds of every estimator, beside what that one has learned."""
+    return {
         "class": type(model).__name__,
-        "versions": versions(),
+        "versions": _versions(),
         "parameters": parameters_as_json(model.get_params(deep=False)),
         "fitted_with": parameters_as_json(model.fitted_with_),
         "history": to_json(model.history_.to_dict("list")),
-        **learned,
     }
-    return Content(header, tensors)
 
 
 def unpack(
@@ -80,9 +94,29 @@ def unpack(
     _check_panel(model.context_, name)
     model.see_columns(model.context_.schema)
     builder = with_parameters(cls, header, "fitted_with", name, modules)
-    weights = {k.removeprefix(WEIGHTS): v for k, v in tensors.items() if k.startswith(WEIGHTS)}
-    model.module_ = _built(builder, model.schema_, weights, name)
+    model.module_ = _built(builder, model.schema_, weights_in(tensors, WEIGHTS), name)
     return model
+
+
+def weights_in(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Give the weights among the tensors of a file, by their names in the module."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def check_sizes_of(
+    build: Callable[[], nn.Module], weights: Mapping[str, Tensor], name: str, fix: str
+) -> None:
+    """Refuse weights that are not of a module, before it takes more room than the file has.
+
+    Raises
+    ------
+    ModelFileError
+        With the first weight that differs.
+    """
+    with torch.device("meta"):
+        differs = differing(build(), weights)
+    if differs is not None:
+        raise ModelFileError(f"{name} has weights of another model: {differs}.", fix)
 
 
 def check_class(cls: type, header: dict[str, Any], name: str) -> None:
@@ -111,10 +145,7 @@ def _built(
     own = [k for k, v in builder.get_params(deep=False).items() if isinstance(v, nn.Module)]
     fix = f"give {own[0]} the sizes that it had in fit" if own else AGAIN
     with own_torch_state(0):
-        with torch.device("meta"):
-            differs = differing(builder.build_module(schema), weights)
-        if differs is not None:
-            raise ModelFileError(f"{name} has weights of another model: {differs}.", fix)
+        check_sizes_of(lambda: builder.build_module(schema), weights, name, fix)
         module = builder.build_module(schema)
     module.load_state_dict(weights)
     return module.eval()
@@ -210,7 +241,7 @@ def _check_panel(panel: Panel, name: str) -> None:
         raise ModelFileError(f"{name} has rows and series that do not fit together.", AGAIN)
 
 
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """Give the versions of Python and of what a model rests on."""
     packages = ("torch", "lightning", "numpy", "pandas", "safetensors", "scikit-learn")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -4,18 +4,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from latentode.data import Schema, columns_of
-from latentode.forecaster.model_file import Content, ModelFileError
+from latentode.forecaster.model_file import Content
 from latentode.forecaster.records import put_together, take_apart
 from latentode.forecaster.saving import (
     check_class,
     check_labels,
-    differing,
-    parameters_as_json,
-    versions,
+    check_sizes_of,
+    header_of,
+    weights_in,
     with_parameters,
 )
 from latentode.forecaster.tagged import from_json, to_json
@@ -45,11 +44,7 @@ def pack(model: "SeriesEstimator") -> Content:
     check_labels("class", learned.get("classes_", ()), "y = y.map(str)")  # type: ignore[arg-type]
     tensors = {_WEIGHTS + k: v.cpu() for k, v in model.members_.state_dict().items()}
     header = {
-        "class": type(model).__name__,
-        "versions": versions(),
-        "parameters": parameters_as_json(model.get_params(deep=False)),
-        "fitted_with": parameters_as_json(model.fitted_with_),
-        "history": to_json(model.history_.to_dict("list")),
+        **header_of(model),
         "learned": to_json(learned),
         "schema_": take_apart(model.schema_, "schema_", tensors),
         "scaler_": take_apart(model.scaler_, "scaler_", tensors),
@@ -76,8 +71,7 @@ def unpack(cls: type[S], content: Content, name: str) -> S:
     model.see_columns(put_together(header["schema_"], tensors))
     model.history_ = pd.DataFrame(from_json(header["history"]))
     model.fitted_with_ = {k: from_json(v) for k, v in header["fitted_with"].items()}
-    weights = {k.removeprefix(_WEIGHTS): v for k, v in tensors.items() if k.startswith(_WEIGHTS)}
-    model.members_ = _built(builder, model.schema_, weights, name)
+    model.members_ = _built(builder, model.schema_, weights_in(tensors, _WEIGHTS), name)
     return model
 
 
@@ -86,10 +80,7 @@ def _built(
 ) -> nn.ModuleList:
     """Build the networks, once it is known that they take no more room than the file has."""
     with own_torch_state(0):
-        with torch.device("meta"):
-            differs = differing(_members(builder, schema, weights), weights)
-        if differs is not None:
-            raise ModelFileError(f"{name} has weights of another model: {differs}.", _AGAIN)
+        check_sizes_of(lambda: _members(builder, schema, weights), weights, name, _AGAIN)
         members = _members(builder, schema, weights)
     members.load_state_dict(weights)
     return members.eval()
