@@ -51,17 +51,12 @@ DESIGNS = {
 
 def build_latent_ode(forecaster: "LatentODEForecaster", schema: Schema) -> LatentODE:
     """Build the untrained module of a forecaster for the columns of a schema."""
+    if isinstance(forecaster.vector_field, Mechanism):
+        return build_mechanistic(forecaster, forecaster.vector_field, schema)
     design = DESIGNS[forecaster.objective]
     kl_weight = design.kl_weight if forecaster.kl_weight is None else forecaster.kl_weight
     n_features = len(schema.feature_cols)
     n_controls, n_numbers = len(schema.known_cols), n_static(schema)
-    if isinstance(forecaster.vector_field, Mechanism):
-        return build_mechanistic(forecaster, forecaster.vector_field, schema)
-    field = _own_field(forecaster)
-    if (n_controls or n_numbers) and not isinstance(field, Driven):
-        field = DrivenField(
-            field, forecaster.latent_size, n_controls=n_controls, n_static=n_numbers
-        )
     return LatentODE(
         Encoder(
             n_features,
@@ -74,7 +69,7 @@ def build_latent_ode(forecaster: "LatentODEForecaster", schema: Schema) -> Laten
             n_controls=n_controls,
             n_static=n_numbers,
         ),
-        field,
+        _driven(_own_field(forecaster), forecaster.latent_size, schema),
         Decoder(
             forecaster.latent_size,
             n_features,
@@ -108,6 +103,14 @@ def _own_field(forecaster: "LatentODEForecaster") -> nn.Module:
             f"vector_field must be a torch module with forward(t, z), not {type(given).__name__}."
         )
     return copy.deepcopy(given)
+
+
+def _driven(field: nn.Module, latent_size: int, schema: Schema) -> nn.Module:
+    """Give a field that is told the covariates, if there are any."""
+    n_controls, n_numbers = len(schema.known_cols), n_static(schema)
+    if not (n_controls or n_numbers) or isinstance(field, Driven):
+        return field
+    return DrivenField(field, latent_size, n_controls=n_controls, n_static=n_numbers)
 
 
 def _posterior(forecaster: "LatentODEForecaster") -> FlowedPosterior | None:

@@ -10,13 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from latentode.data import ScaledLog
-from latentode.models.optimizer import adamw_with_one_cycle
+from latentode.models.one_loss import OneLoss
 from latentode.nn import Events, PointProcess
-from latentode.solvers import SolverError
 from latentode.solvers.checks import check_sizes
 
 
-class EventModel(lightning.LightningModule):
+class EventModel(OneLoss):
     """Train a `PointProcess` by maximum likelihood: AdamW, one cycle of the learning rate.
 
     Losses are in nats for each event that is told, for times in the unit of the batches.
@@ -39,48 +38,16 @@ class EventModel(lightning.LightningModule):
     def __init__(
         self, process: PointProcess, *, learning_rate: float = 1e-2, weight_decay: float = 1e-2
     ) -> None:
-        super().__init__()
+        super().__init__(learning_rate=learning_rate, weight_decay=weight_decay)
         self.process = process
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self._epoch: list[Tensor] = []
 
-    def training_step(self, batch: Events, batch_idx: int) -> Tensor:
-        """Give the loss of a batch."""
-        try:
-            loss = self._loss(batch)
-        except (SolverError, ValueError) as error:  # odeint refuses a state that is not finite
-            raise self._diverged(batch_idx, str(error)) from error
-        if not bool(loss.isfinite()):
-            raise self._diverged(batch_idx, f"the loss is {float(loss.detach())}.")
-        self._epoch.append(loss.detach())
-        return loss
-
-    def on_train_batch_end(self, outputs: object, batch: Events, batch_idx: int) -> None:
-        """Log the mean loss of an epoch at its end: logging costs as much as a small step."""
-        if self.trainer.is_last_batch:
-            self.log("train_loss", torch.stack(self._epoch).mean())
-            self._epoch.clear()
-
-    def validation_step(self, batch: Events, batch_idx: int) -> None:
-        """Log ``val_loss``."""
-        loss = self._loss(batch)
-        self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=_n_told(batch))
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
-        """Give AdamW with one cycle of the learning rate over the whole training."""
-        return adamw_with_one_cycle(
-            self, learning_rate=self.learning_rate, weight_decay=self.weight_decay
-        )
-
-    def _loss(self, batch: Events) -> Tensor:
+    def loss_of(self, batch: Events) -> Tensor:
+        """Give the loss of an event that is told."""
         return -self.process.log_prob(batch).sum() / _n_told(batch)
 
-    def _diverged(self, batch_idx: int, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"training diverged in epoch {self.current_epoch}, batch {batch_idx}: {what} Lower "
-            "learning_rate, or look for outliers in the data."
-        )
+    def weight_of(self, batch: Events) -> int:
+        """Give how many events are told."""
+        return _n_told(batch)
 
 
 class EventDataModule(lightning.LightningDataModule):

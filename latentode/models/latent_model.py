@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from latentode.data import Batch
 from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
+from latentode.models.one_loss import diverged
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
 from latentode.nn import Context, Decoder, Encoder, MechanisticDecoder, Where, everywhere
@@ -152,13 +153,13 @@ class LatentModel(lightning.LightningModule):
             for penalty in self.penalties:
                 total = total + penalty(self, batch, draw)
         except SolverError as error:
-            raise self._diverged(batch_idx, str(error)) from error
+            raise diverged(self, batch_idx, str(error)) from error
         except ValueError as error:  # of torch, for a distribution with a mean of NaN
             if "to satisfy the constraint" not in str(error):
                 raise
-            raise self._diverged(batch_idx, "the encoder gives NaN.") from error
+            raise diverged(self, batch_idx, "the encoder gives NaN.") from error
         if not bool(total.isfinite()):
-            raise self._diverged(batch_idx, f"the loss is {float(total.detach())}.")
+            raise diverged(self, batch_idx, f"the loss is {float(total.detach())}.")
         self._epoch.append(Losses(*(loss.detach() for loss in losses._replace(total=total))))
         return total
 
@@ -203,12 +204,6 @@ class LatentModel(lightning.LightningModule):
         if self._trainer is None:  # a loop of the user's own: all of the KL divergence counts
             return 1.0
         return self.global_step / max(int(self.trainer.estimated_stepping_batches), 1)
-
-    def _diverged(self, batch_idx: int, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"training diverged in epoch {self.current_epoch}, batch {batch_idx}: {what} Lower "
-            "learning_rate, or look for outliers in the data."
-        )
 
 
 def thinned(batch: Batch, share: float) -> Batch:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
-from latentode.models.optimizer import adamw_with_one_cycle
+from latentode.models.one_loss import OneLoss
 from latentode.nn import ODEBlock
-from latentode.solvers import MLP, SolverError
+from latentode.solvers import MLP
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -92,7 +92,7 @@ class Rows(NamedTuple):
     weight: Tensor
 
 
-class Supervised(lightning.LightningModule):
+class Supervised(OneLoss):
     """Train any network on `Rows`: weighted loss, AdamW, one cycle of the learning rate.
 
     Parameters
@@ -120,57 +120,22 @@ class Supervised(lightning.LightningModule):
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
     ) -> None:
-        super().__init__()
+        super().__init__(learning_rate=learning_rate, weight_decay=weight_decay)
         self.network = network
         self.loss = loss
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self._epoch: list[Tensor] = []
 
     def forward(self, x: Any) -> Tensor:  # noqa: ANN401  what the network takes
         """Give the outputs of the network."""
         y: Tensor = self.network(x)
         return y
 
-    def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
-        """Give the loss of a batch."""
-        try:
-            loss = self.loss_of(batch)
-        except (SolverError, ValueError) as error:  # odeint refuses a state that is not finite
-            of_torch = "to satisfy the constraint" in str(error)  # for a normal around NaN
-            what = "the network gives NaN." if of_torch else str(error)
-            raise self._diverged(batch_idx, what) from error
-        if not bool(loss.isfinite()):
-            raise self._diverged(batch_idx, f"the loss is {float(loss.detach())}.")
-        self._epoch.append(loss.detach())
-        return loss
-
-    def on_train_batch_end(self, outputs: object, batch: Rows, batch_idx: int) -> None:
-        """Log the mean loss of an epoch at its end: logging costs as much as a small step."""
-        if self.trainer.is_last_batch:
-            self.log("train_loss", torch.stack(self._epoch).mean())
-            self._epoch.clear()
-
-    def validation_step(self, batch: Rows, batch_idx: int) -> None:
-        """Log ``val_loss``."""
-        loss = self.loss_of(batch)
-        self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.weight))
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
-        """Give AdamW with one cycle of the learning rate over the whole training."""
-        return adamw_with_one_cycle(
-            self, learning_rate=self.learning_rate, weight_decay=self.weight_decay
-        )
-
     def loss_of(self, batch: Rows) -> Tensor:
         """Give the weighted mean of the losses of a batch."""
         return (batch.weight * self.loss(self(batch.x), batch.y)).mean()
 
-    def _diverged(self, batch_idx: int, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"training diverged in epoch {self.current_epoch}, batch {batch_idx}: {what} Lower "
-            "learning_rate, or look for outliers in the data."
-        )
+    def weight_of(self, batch: Rows) -> int:
+        """Give how many rows there are."""
+        return len(batch.weight)
 
 
 class RowsDataModule(lightning.LightningDataModule):

@@ -196,12 +196,7 @@ def train(
         )
     best = KeepBest(patience)
     seed = int(torch.randint(2**62, ())) if seed is None else seed
-    # The best before the average, which it copies.
-    callbacks: list[Callback] = [best, OwnDraws(seed)]
-    if averaging:
-        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(averaging)))
-    if label is not None and not _rank():
-        callbacks.append(EpochBar(label))
+    callbacks = _callbacks(best, seed, averaging, label)
     if keep is not None:
         callbacks.append(HandState())
     # What the machine is part of, such as a cluster, does not matter to processes of our own.
@@ -229,6 +224,16 @@ def train(
     _forget(trainer, module, data)
     module.eval()
     return best.history
+
+
+def _callbacks(best: KeepBest, seed: int, averaging: float, label: str | None) -> list[Callback]:
+    # The best before the average, which it copies.
+    callbacks: list[Callback] = [best, OwnDraws(seed)]
+    if averaging:
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(averaging)))
+    if label is not None and not _rank():
+        callbacks.append(EpochBar(label))
+    return callbacks
 
 
 def _forget(
