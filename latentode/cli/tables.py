@@ -1,13 +1,12 @@
 """Tables in and out: CSV and Parquet."""
 
 import sys
-from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
-from latentode.data.columns import ID_NAMES, TIME_NAMES
+from latentode.data.columns import ID_NAMES, TIME_NAMES, as_labels, usual_names
 
 _CSV = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz")
 _PARQUET = (".parquet", ".pq")
@@ -43,9 +42,8 @@ def read_table(
     OSError
         If it cannot be read.
     """
-    id_cols = ID_NAMES if ids is None else ids if isinstance(ids, list | tuple) else (ids,)
-    frame = _read(path, id_cols)
-    time_cols = TIME_NAMES if time is None else (time,)
+    frame = _read(path, ids)
+    time_cols = usual_names(frame.columns, TIME_NAMES) if time is None else (time,)
     for column in time_cols:
         if column in frame and not pd.api.types.is_numeric_dtype(frame[column]):
             frame[column] = parse_time(frame[column], path, time_format)
@@ -81,13 +79,15 @@ def write_table(frame: pd.DataFrame, path: str | None) -> None:
         frame.to_csv(path, index=False)
 
 
-def _read(path: str, ids: Collection[object]) -> pd.DataFrame:
+def _read(path: str, ids: object) -> pd.DataFrame:
     if path.endswith(_PARQUET):
         _check_pyarrow()
         return pd.read_parquet(path)
     _check_csv(path)
-    frame = pd.read_csv(path, dtype=dict.fromkeys(ids, "str"))
-    for column in ids:
+    columns = list(pd.read_csv(path, nrows=0).columns)
+    named = as_labels(ids, columns) or usual_names(columns, ID_NAMES)
+    frame = pd.read_csv(path, dtype=dict.fromkeys(named, "str"))
+    for column in named:
         if column in frame:
             frame[column] = _ids(frame[column])
     return frame

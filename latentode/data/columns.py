@@ -77,6 +77,19 @@ def without_covariates(schema: Schema) -> Schema:
     )
 
 
+def usual_names(columns: Iterable[Hashable], names: Collection[str]) -> list[Hashable]:
+    """Give the columns with a usual name; those in other letters, as in "Date", if there is none.
+
+    Single letters count as they are: T may be a temperature.
+
+    >>> usual_names(["Date", "T"], TIME_NAMES), usual_names(["Date", "time"], TIME_NAMES)
+    (['Date'], ['time'])
+    """
+    columns = list(columns)
+    same: list[Hashable] = [name for name in names if name in columns]
+    return same or [c for c in columns if isinstance(c, str) and len(c) > 1 and c.lower() in names]
+
+
 def as_labels(given: object, columns: Collection[Hashable]) -> tuple[Hashable, ...]:
     """Give the columns that an argument names: none, one, or those of a list.
 
@@ -142,6 +155,16 @@ def almost_holds_numbers(column: pd.Series) -> bool:
     present = column[column.notna()].iloc[:TEXT_SAMPLE].astype(str)
     numbers = pd.to_numeric(present, errors="coerce").notna()
     return len(numbers) > 0 and bool(numbers.mean() > 0.5)
+
+
+def almost_holds_stamps(column: pd.Series) -> bool:
+    """Tell whether a column holds mostly dates written as text."""
+    column = dense(column)
+    if column.dtype.kind != "O":
+        return False
+    present = column[column.notna()].iloc[:TEXT_SAMPLE].astype(str)
+    dates = present.str.match(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b")
+    return len(dates) > 0 and bool(dates.mean() > 0.5)
 
 
 def groups_rows(column: pd.Series) -> bool:

@@ -12,10 +12,12 @@ from latentode.data.columns import (
     TIME_NAMES,
     Schema,
     almost_holds_numbers,
+    almost_holds_stamps,
     as_labels,
     dense,
     holds_numbers,
     holds_stamps,
+    usual_names,
 )
 from latentode.data.errors import (
     FrameError,
@@ -159,9 +161,12 @@ def find_ids(rows: Rows, given: object, time_col: Hashable | None) -> tuple[Hash
     return named
 
 
-def _usual(rows: Rows, argument: str, names: Sequence[Hashable]) -> list[Hashable]:
-    """Give the only column with a usual name for a role, if there is one."""
-    hits = [name for name in names if name in rows.frame.columns]
+def _usual(
+    rows: Rows, argument: str, names: Collection[str], indexed: Sequence[Hashable] = ()
+) -> list[Hashable]:
+    """Give the only column that is indexed or has a usual name for a role, if there is one."""
+    hits = usual_names(rows.frame.columns, names)
+    hits += [column for column in indexed if column not in hits]
     _refuse_several(argument, hits)
     return hits
 
@@ -172,7 +177,7 @@ def find_time(rows: Rows, given: Hashable | None, ids: tuple[Hashable, ...]) -> 
         refuse_unknown(rows, "time_col", given, (given,))
         return given
     indexed = [rows.levels[-1]] if time_is_last(rows.frame, rows.levels, None) else []
-    usual = _usual(rows, "time_col", [*TIME_NAMES, *(c for c in indexed if c not in TIME_NAMES)])
+    usual = _usual(rows, "time_col", TIME_NAMES, indexed)
     if usual:
         return usual[0]
     others = [c for c in rows.frame.columns if c not in ids]
@@ -180,7 +185,8 @@ def find_time(rows: Rows, given: Hashable | None, ids: tuple[Hashable, ...]) -> 
     _refuse_several("time_col", stamps)
     if stamps:
         return stamps[0]
-    wanted = as_code(others[0]) if others else "..."
+    likely = [c for c in others if almost_holds_stamps(rows.frame[c])] or others
+    wanted = as_code(likely[0]) if likely else "..."
     raise FrameError(
         "E-TIME-COL",
         f"{rows.name} has no column called {listed(TIME_NAMES, 6)}, and none that holds "
@@ -195,7 +201,7 @@ def _find_targets(
     if given is not None:
         return _named_targets(rows, given)
     left = [c for c in rows.frame.columns if c not in taken]
-    hits = [name for name in TARGET_NAMES if name in left]
+    hits = usual_names(left, TARGET_NAMES)
     _refuse_several("target_cols", hits)
     targets = hits or [c for c in left if holds_numbers(rows.frame[c])]
     if not targets:

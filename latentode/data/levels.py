@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from latentode.data.columns import ID_NAMES, TIME_NAMES, holds_stamps
+from latentode.data.columns import ID_NAMES, TIME_NAMES, holds_stamps, usual_names
 
 
 class Levels(NamedTuple):
@@ -48,14 +48,16 @@ def time_is_last(
     if len(levels) < 2:
         return False
     last = levels[-1]
-    if time_col is not None or last in TIME_NAMES or last in ID_NAMES:
-        return last == time_col or (time_col is None and last in TIME_NAMES)
-    return holds_stamps(frame[last]) or not any(name in frame.columns for name in TIME_NAMES)
+    timed = bool(usual_names([last], TIME_NAMES))
+    if time_col is not None or timed or usual_names([last], ID_NAMES):
+        return last == time_col or (time_col is None and timed)
+    return holds_stamps(frame[last]) or not usual_names(frame.columns, TIME_NAMES)
 
 
 def _is_data(index: pd.Index, given: tuple[Hashable | None, ...]) -> bool:
     """Tell a time index from mere row labels."""
-    named = index.name is not None and index.name in (*given, *ID_NAMES, *TIME_NAMES)
+    usual = usual_names([index.name], (*ID_NAMES, *TIME_NAMES))
+    named = index.name is not None and (index.name in given or bool(usual))
     return named or isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex)
 
 
@@ -77,7 +79,7 @@ def _needed(
         return [*(label not in columns for label in id_cols), time][-n:]
     if n == 2:
         return [not id_cols, time]
-    timed = any(label in columns for label in (time_col, *TIME_NAMES))
+    timed = time_col in columns or bool(usual_names(columns, TIME_NAMES))
     return [not id_cols and not timed] * n
 
 
@@ -85,6 +87,4 @@ def _time_needed(frame: pd.DataFrame, time_col: Hashable | None) -> bool:
     if time_col is not None:
         return time_col not in frame.columns
     stamps = frame.index.get_level_values(-1)
-    return not any(name in frame.columns for name in TIME_NAMES) or holds_stamps(
-        stamps.to_series()
-    )
+    return not usual_names(frame.columns, TIME_NAMES) or holds_stamps(stamps.to_series())

@@ -38,8 +38,8 @@ def query_at(at: object, schema: Schema, known_ids: Iterable[Hashable]) -> Query
     Parameters
     ----------
     at : time, sequence of times, or DataFrame
-        A time or several, of which text is read by ``pd.Timestamp``; or a frame with the id and
-        time columns of the schema, whose other columns are ignored.
+        A time or several, of which text is read by ISO 8601, the year first; or a frame with the
+        id and time columns of the schema, whose other columns are ignored.
     schema : Schema
         The columns and times of fit.
     known_ids : iterable of Hashable
@@ -187,23 +187,37 @@ def _read_text(column: pd.Series, schema: Schema, place: Place) -> pd.Series:
             f"{schema.time_col!r}: {name_rows(place, text)}.",
             "times = pd.to_numeric(pd.Series(times))",
         )
-    read = pd.Timestamp if schema.time_kind == "datetime" else pd.Timedelta
-    moments = [
-        _read_one(value, read, schema) if isinstance(value, str) else value for value in column
-    ]
+    moments = [_read_one(v, schema) if isinstance(v, str) else v for v in column]
     return pd.Series(moments, index=column.index, dtype=object)
 
 
-def _read_one(text: str, read: type[pd.Timestamp] | type[pd.Timedelta], schema: Schema) -> object:
+def _read_one(text: str, schema: Schema) -> pd.Timestamp | pd.Timedelta:
+    if schema.time_kind == "timedelta":
+        try:
+            return pd.Timedelta(text)
+        except ValueError:
+            raise _no_time(text, "timedelta", "times = '7D'  # written like this") from None
     try:
-        return read(text)
+        return pd.to_datetime(text, format="ISO8601")
     except ValueError:
-        example = "2024-03-01 07:30" if schema.time_kind == "datetime" else "7D"
-        raise FrameError(
-            "E-TIME-DTYPE",
-            f"{text} cannot be read as a {schema.time_kind}.",
-            f"times = {example!r}  # written like this",
-        ) from None
+        raise _no_date(text) from None
+
+
+def _no_date(text: str) -> FrameError:
+    """Tell how to write text that is no ISO 8601, and may be one date or another."""
+    try:
+        pd.Timestamp(text)
+    except ValueError:
+        return _no_time(text, "datetime", "times = '2024-03-01 07:30'  # written like this")
+    return FrameError(
+        "E-TIME-DTYPE",
+        f"{text} is not written by ISO 8601, with the year first: day and month could be swapped.",
+        f"times = pd.to_datetime({text!r}, dayfirst=True)  # or dayfirst=False",
+    )
+
+
+def _no_time(text: str, kind: str, fix: str) -> FrameError:
+    return FrameError("E-TIME-DTYPE", f"{text} cannot be read as a {kind}.", fix)
 
 
 def _refuse_unseen(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from latentode.data.columns import ID_NAMES, as_labels
+from latentode.data.columns import ID_NAMES, as_labels, usual_names
 from latentode.data.errors import FrameError, as_code, listed
 from latentode.data.layout import keys_of
 from latentode.data.parquet import ParquetFiles, open_file, require_pyarrow, to_frame
@@ -151,7 +151,7 @@ def _in_chunks(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 def _id_columns(frame: pd.DataFrame, given: object) -> tuple[Hashable, ...]:
     columns = list(frame.columns)
-    named = as_labels(given, columns) or tuple(c for c in ID_NAMES if c in columns)
+    named = as_labels(given, columns) or tuple(usual_names(columns, ID_NAMES))
     if not named or (given is None and len(named) > 1):
         what = (
             f"it is not clear which column tells series apart, of {listed(columns)}: pass id_col."

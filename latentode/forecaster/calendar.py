@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from latentode.data import FrameError, Schema, infer_schema, read_length, times_as_column
-from latentode.data.columns import TIME_NAMES, holds_stamps
+from latentode.data.columns import TIME_NAMES, holds_stamps, usual_names
 from latentode.data.errors import as_code, listed, plainly
 from latentode.data.rows import open_frame, place_of
 from latentode.data.times import convert_times, read_times
@@ -61,7 +61,7 @@ def _time_col(frame: pd.DataFrame, given: Hashable | None, asker: str) -> Hashab
     columns = list(frame.columns)
     if given is not None and given in columns:
         return given
-    usual = [name for name in TIME_NAMES if name in columns]
+    usual = usual_names(columns, TIME_NAMES)
     found = usual or [column for column in columns if holds_stamps(frame[column])]
     if given is None and len(found) == 1:
         return found[0]

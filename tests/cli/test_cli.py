@@ -175,6 +175,15 @@ class TestWhatCannotBe:
         assert "of no kind that is known here" in capsys.readouterr().err
 
 
+def test_capitals_in_the_names_of_columns_do_not_matter(tmp_path, capsys):
+    table = tmp_path / "stations.csv"
+    table.write_text("ID,Date,y\n007,2024-03-01 07:30,1\n007,2024-03-02,2\n")
+    assert main(["validate", "--data", str(table)]) == 0
+    shown = capsys.readouterr().out
+    assert "column 'ID'" in shown
+    assert "column 'Date'" in shown
+
+
 def test_times_of_another_form(tmp_path, capsys):
     frame = visits().assign(day=lambda df: df.day.dt.strftime("%d.%m.%Y"))
     frame.to_csv(tmp_path / "german.csv", index=False)

@@ -66,6 +66,14 @@ FOREIGN = {
         pd.DataFrame({"t": [0.5, 1.5], "y": [1, 2]}).set_index("t"),
         (None, "t", "y"),
     ),
+    "capitals": (
+        visits().rename(columns={"id": "ID", "time": "Date", "y": "Value"}),
+        ("ID", "Date", "Value"),
+    ),
+    "an index in capitals": (
+        visits().rename(columns={"id": "ID", "time": "Date"}).set_index(["ID", "Date"]),
+        ("ID", "Date", "y"),
+    ),
     "the only column of datetimes": (
         visits().rename(columns={"time": "admitted"}),
         ("id", "admitted", "y"),
@@ -89,6 +97,21 @@ def test_every_column_of_numbers_is_a_target_where_none_has_a_usual_name():
     assert infer_schema(df, target_cols="bp").target_cols == ("bp",)
     assert infer_schema(df, target_cols=["bp", "hr"]).target_cols == ("bp", "hr")
     assert infer_schema(df, target_cols=df.columns[2:]).target_cols == ("hr", "bp")
+
+
+def test_capitals_matter_where_a_usual_name_is_there_and_for_single_letters():
+    df = visits(Date=range(5), ID=1.5, Y=1.0, T=2.0)
+    with pytest.warns(LatentODEWarning, match="'Date', 'ID', 'Y', 'T'"):
+        schema = infer_schema(df)
+    assert (schema.id_cols, schema.time_col, schema.target_cols) == (("id",), "time", ("y",))
+    df = df.drop(columns=["y", "ID", "Date"])
+    assert infer_schema(df).target_cols == ("Y", "T")
+
+
+def test_the_fix_of_a_time_that_is_not_found_names_text_with_dates():
+    df = pd.DataFrame({"station": ["a", "b"], "Datum": ["1.3.2025 06:00", "2.3.2025"], "y": 1.0})
+    with pytest.raises(FrameError, match="time_col='Datum'"):
+        infer_schema(df)
 
 
 def test_names_that_are_given_win_and_guesses_are_told():

@@ -212,6 +212,8 @@ MENDED = {
         "str such as 2024-03-01: row 0 (series b), row 1 (series a)",
     ),
     "text that is no time": ("E-TIME-DTYPE", ["2024-03-01", "soon"], NAIVE, "soon cannot be read"),
+    "text of a day or a month": ("E-TIME-DTYPE", "12.04.2025", NAIVE, "day and month could be"),
+    "text of a day, surely": ("E-TIME-DTYPE", "13.04.2025", NAIVE, "with the year first"),
     "text that is no timedelta": ("E-TIME-DTYPE", "soon", SPANS, "read as a timedelta"),
     "bools": ("E-TIME-DTYPE", True, NUMBERS, "bool"),
     "nothing among times": ("E-TIME-NAT", ["2024-03-01", None, pd.NaT], NAIVE, "row 1, row 2"),
