@@ -9,9 +9,10 @@ from hypothesis import settings
 os.environ["MPLBACKEND"] = "Agg"
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes with two threads each get in their way
     torch.set_num_threads(1)
-# No test is timed: a busy machine says nothing about the package.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# No test is timed: a busy machine says nothing about the package. `.ci/run --all` is thorough.
+settings.register_profile("default", max_examples=25, deadline=None)
+settings.register_profile("thorough", deadline=None)
+settings.load_profile("default")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latentode.data import FrameError, infer_schema, to_panel
@@ -31,14 +31,12 @@ def repeated(draw):
     return df, df.iloc[draw(st.permutations(range(len(df))))]
 
 
-@settings(max_examples=50)
 @given(repeated())
 def test_means_do_not_depend_on_the_order_of_rows_to_the_last_bit(frames):
     one, other = (values(df, "mean") for df in frames)
     assert one.tobytes() == other.tobytes()
 
 
-@settings(max_examples=50)
 @given(repeated())
 def test_means_are_of_what_was_measured(frames):
     df, _ = frames

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latentode import from_events
@@ -34,7 +34,6 @@ def test_a_log_becomes_a_row_for_each_series_and_time():
     pd.testing.assert_frame_equal(wide, expected)
 
 
-@settings(max_examples=20)
 @given(st.permutations(range(5)))
 def test_the_order_of_a_log_changes_nothing(order):
     pd.testing.assert_frame_equal(
@@ -59,7 +58,6 @@ def frames(draw):
     return df
 
 
-@settings(max_examples=40)
 @given(frames())
 def test_what_is_melted_comes_back(df):
     melted = df.melt(["id", "t"], var_name="name", value_name="number")

@@ -18,7 +18,7 @@ IDS = {
 }
 TIMES = ["int64", "float64", "M8[s]", "M8[ms]", "M8[us]", "M8[ns]", "m8[s]", "m8[ns]", "zone"]
 FINER = {"s": "ms", "ms": "us", "us": "ns", "ns": "ns"}
-SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite

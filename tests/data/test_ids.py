@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latentode.data import (
@@ -58,7 +58,6 @@ def test_a_tuple_is_a_label_where_a_column_has_it_and_a_list_where_none_has():
     assert infer_schema(labelled, id_col=("shop", "item")).id_cols == (("shop", "item"),)
 
 
-@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["a", "b", 1, (2,)]), st.integers(-2, 2), st.integers(0, 9)),
