@@ -186,15 +186,13 @@ def _of_time(model: "TrainedForecaster") -> str:
 
 def _best_losses(history: pd.DataFrame) -> str:
     """Tell the lowest loss on held-out rows, and those of other starts."""
-    lowest = history.groupby("stage", sort=False).val_loss.min()
-    kept = lowest.idxmin()
-    of_kept = history[history.stage == kept]
-    n_epochs = int(of_kept.epoch.loc[of_kept.val_loss.idxmin()]) + 1
-    told = f"{lowest[kept]:.4f} nats a value, after {count(n_epochs, 'epoch')}"
-    if len(lowest) == 1:
-        return told
-    others = ", ".join(f"{loss:.4f} of {stage}" for stage, loss in lowest.drop(kept).items())
-    return f"{told} of {kept}; {others}"
+    best = int(history.val_loss.argmin())
+    n_epochs = int(history.epoch.iloc[best]) + 1
+    told = f"{history.val_loss.iloc[best]:.4f} nats a value, after {count(n_epochs, 'epoch')}"
+    kept = history.stage.iloc[best]
+    others = history[history.stage != kept].groupby("stage", sort=False).val_loss.min()
+    listed_others = ", ".join(f"{loss:.4f} of {stage}" for stage, loss in others.items())
+    return f"{told} of {kept}; {listed_others}" if len(others) else told
 
 
 def _numbers(field: nn.Module) -> str:
