@@ -71,6 +71,8 @@ def tell_on(
     """
     options = {"levels": levels, "truth": truth, "with_spread": with_spread}
     shards = [_shard(question, series, options) for series in shared_out(question, devices)]
+    if len(shards) == 1:
+        return tell(question, levels=levels, truth=truth, with_spread=with_spread)
 
     def told_here() -> list[Told | None]:
         shard = shards[torch.distributed.get_rank()]

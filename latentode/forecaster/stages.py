@@ -107,23 +107,12 @@ def learn_further(module: LatentModel, job: Job) -> pd.DataFrame:
     return _train("further", module, job, n_epochs=n_epochs, span=span)
 
 
-def name_of_start(number: int) -> str:
-    """Give the name of the stage that begins with the n-th initial weights.
-
-    Examples
-    --------
-    >>> name_of_start(0), name_of_start(1)
-    ('fit', 'fit 2')
-    """
-    return "fit" if number == 0 else f"fit {number + 1}"
-
-
 def _fit(module: LatentModel, job: Job, end: float | None) -> pd.DataFrame:
     """Train from several initial weights, as far as there is time, and keep the best."""
     histories: dict[str, pd.DataFrame] = {}
     n_starts = job.forecaster.n_restarts
     for number in range(n_starts):
-        stage = name_of_start(number)
+        stage = f"fit {number + 1}" if number else "fit"
         span = _span(job, stage, end, n_to_come=n_starts - number)
         if number and _is_over(span):
             break
@@ -133,13 +122,9 @@ def _fit(module: LatentModel, job: Job, end: float | None) -> pd.DataFrame:
         own = job._replace(data=copy.copy(job.data))
         histories[stage] = _train(stage, module, own, n_epochs=job.n_epochs, span=span)
     if len(histories) > 1:
-        job.training.restore(best_of(histories), module)
+        best = min(histories, key=lambda stage: histories[stage].val_loss.min())
+        job.training.restore(best, module)
     return pd.concat(histories.values(), ignore_index=True)
-
-
-def best_of(histories: dict[str, pd.DataFrame]) -> str:
-    """Name the stage with the lowest loss on the held-out rows, the first of several."""
-    return min(histories, key=lambda stage: histories[stage].val_loss.min())
 
 
 def _begin_anew(module: LatentModel, job: Job, number: int) -> None:
