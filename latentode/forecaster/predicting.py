@@ -98,7 +98,7 @@ class Predicting(ABC):
             One column for each target, or one row, with the columns ``target`` and ``value``.
         devices : int, default=1
             How many processes share the series among them. They take seconds to start, which
-            pays from some minutes of forecasts; see ``docs/large-data.md``.
+            pays for millions of rows; see ``docs/large-data.md``.
 
         Returns
         -------

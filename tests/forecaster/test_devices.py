@@ -56,16 +56,6 @@ def test_a_training_that_fails_on_one_says_why(ripples):
         model.fit(ripples)
 
 
-@pytest.mark.slow
-def test_stages_that_share_the_time_end_on_both(ripples):
-    model = LatentODEForecaster(**{**SMALL, "max_epochs": 2000}, devices=2, random_state=0)
-    model.set_params(max_time="40s", n_restarts=2).fit(ripples)
-    stages = model.history_.groupby("stage", sort=False)
-    assert list(stages.groups) == ["fit", "fit 2", "refit"]
-    assert stages.out_of_time.sum().tolist() == [1, 1, 1]
-    assert model.fit_seconds_ < 80
-
-
 SCRIPT = """
 import numpy as np, pandas as pd, torch
 from latentode import LatentODEForecaster

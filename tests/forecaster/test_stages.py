@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from latentode import LatentODEForecaster
-from latentode.forecaster import resume
-from latentode.models import going_on, in_time
+from latentode.forecaster import resume, stages
+from latentode.models import going_on, in_time, run_ranks
 from latentode.models.objectives import fit_of_mean
 
 SMALL = {"latent_size": 4, "hidden_size": 8, "max_epochs": 10, "verbose": 0, "random_state": 0}
@@ -18,11 +18,12 @@ N_BATCHES = 4  # of an epoch
 class Ticks:
     """Stands for the module time: each look at the clock, and so each step, takes a second."""
 
-    def __init__(self, now=0.0):
-        self.now = now
+    def __init__(self, speed=1.0):
+        self.now = 0.0
+        self.speed = speed
 
     def monotonic(self):
-        self.now += 1
+        self.now += self.speed
         return self.now
 
 
@@ -163,6 +164,25 @@ class TestRestarts:
         for stage in ("fit", "fit 2"):
             path.write_bytes(contents[stage][1])
             assert same(small(max_epochs=1, n_restarts=2).fit(ripples, resume=path), whole)
+
+    @pytest.mark.slow
+    def test_ranks_agree_on_what_there_is_time_for(self, ripples):
+        model = small(n_restarts=3, max_time=24, devices=2, batch_size=16)
+        data = model._data(ripples, 0)
+        module = model.build_module(data.schema)
+
+        def learned():
+            rank = torch.distributed.get_rank()
+            in_time.time = Ticks(speed=1 + rank)
+            history = stages.learn(module, stages.Job(model, data, resume.Training(0)))
+            mine = history.stage.tolist(), history.out_of_time.tolist()
+            of_both = [None, None]
+            torch.distributed.all_gather_object(of_both, mine)
+            return of_both
+
+        first, second = run_ranks(learned, 2)
+        assert first == second
+        assert {"fit", "fit 2"} <= set(first[0])
 
     def test_there_must_be_something_to_choose_by(self, ripples):
         for options in ({"objective": "interpolation"}, {"val_fraction": 0.0}):
