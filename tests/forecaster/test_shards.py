@@ -26,22 +26,31 @@ def asked(ripples):
     return rows.set_index(rng.permutation(101))
 
 
-@pytest.mark.parametrize("n", [3, 20])
-def test_every_pair_is_asked_of_one_process(n, calibrated, asked):
-    question = calibrated._question(asked, None, None, None, None, None)
-    levels = np.random.default_rng(1).uniform(0.1, 0.9, (101, 2, 1))
-    whole = calibrated._tell(question, levels=levels)
+@pytest.fixture
+def question(calibrated, asked):
+    return calibrated._question(asked, None, None, None, None, None)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 20])
+def test_every_pair_is_asked_of_one_process(n, question, asked):
     shares = shards.shared_out(question, n)
-    assert len(shares) == min(n, 10)
+    assert len(shares) == min(n, 10)  # none is without a series
     together = np.zeros(101)
     for series in shares:
         some, pairs = some_series(question, series)
         together[pairs] += 1
+        pd.testing.assert_frame_equal(some.query.frame, asked.iloc[pairs])
+    assert (together == 1).all()
+
+
+def test_some_of_the_series_are_told_as_among_all(calibrated, question):
+    levels = np.random.default_rng(1).uniform(0.1, 0.9, (101, 2, 1))
+    whole = calibrated._tell(question, levels=levels)
+    for series in shards.shared_out(question, 2):
+        some, pairs = some_series(question, series)
         told = calibrated._tell(some, levels=levels[pairs])
         for part, expected in zip(told, whole, strict=True):
             np.testing.assert_allclose(part, expected[pairs], rtol=0, atol=1e-6)
-        pd.testing.assert_frame_equal(some.query.frame, asked.iloc[pairs])
-    assert (together == 1).all()
 
 
 def test_two_devices_tell_what_one_does_row_for_row(calibrated, asked):

@@ -107,6 +107,7 @@ def test_the_learning_rate_comes_down_in_time(run, clock):
     assert cut[-5:] == sorted(cut[-5:], reverse=True)
 
 
+@pytest.mark.slow
 def test_ranks_stop_after_the_same_step_whatever_their_clocks_say(build, waves):
     def steps():
         rank = torch.distributed.get_rank()
