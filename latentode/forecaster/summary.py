@@ -176,12 +176,12 @@ def _epochs(model: "TrainedForecaster") -> str:
 
 def _of_time(model: "TrainedForecaster") -> str:
     """Tell what the time was too short for."""
-    history, parameters = model.history_, model.fitted_with_
+    history = model.history_
     cut = history.stage[history.out_of_time.eq(other=True)].unique()
     said = [f"ended {', '.join(cut)}"] if len(cut) else []
-    if parameters["refit"] and "val_loss" in history and "refit" not in set(history.stage):
+    if model.fitted_with_["refit"] and "val_loss" in history and "refit" not in set(history.stage):
         said.append("left nothing for the refit")
-    return f"max_time={parameters['max_time']} {' and '.join(said) or 'was enough'}"
+    return f"max_time {' and '.join(said) or 'was enough'}"
 
 
 def _best_losses(history: pd.DataFrame) -> str:

@@ -53,7 +53,7 @@ class TestTime:
         assert n_epochs.to_dict() == {"fit": 5, "refit": 3}  # 18 steps and 11
         ended = model.history_.stage[model.history_.out_of_time]
         assert ended.tolist() == ["fit", "refit"]
-        assert "max_time=32 ended fit, refit" in model.summary()
+        assert "max_time ended fit, refit" in model.summary()
 
     def test_what_early_stopping_leaves_is_for_the_refit(self, ripples, ticks):
         model = small(max_time=100, patience=1, learning_rate=1e-9).fit(ripples)
@@ -61,12 +61,12 @@ class TestTime:
         assert n_epochs["fit"] < 10
         assert n_epochs["refit"] == 6
         assert not model.history_.out_of_time.any()
-        assert "max_time=100 was enough" in model.summary()
+        assert "max_time was enough" in model.summary()
 
     def test_an_epoch_is_trained_and_a_refit_is_not_begun_too_late(self, ripples, ticks):
         model = small(max_time=2).fit(ripples)
         assert model.history_.stage.tolist() == ["fit"]
-        assert "max_time=2 ended fit and left nothing for the refit" in model.summary()
+        assert "max_time ended fit and left nothing for the refit" in model.summary()
         assert model.predict(7.0).notna().all(axis=None)
 
     def test_training_further_has_as_much_again(self, ripples, ticks):
