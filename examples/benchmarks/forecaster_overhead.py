@@ -25,7 +25,8 @@ from latentode import LatentODEForecaster
 from latentode.data import scale_panel
 from latentode.forecaster.question import ask
 from latentode.models import LatentODE, own_torch_state
-from latentode.models.latent_model import one_cycle, thinned
+from latentode.models.latent_model import thinned
+from latentode.models.optimizer import one_cycle
 from latentode.models.pairs import batches_of_pairs
 from latentode.models.prediction import in_double
 
@@ -69,7 +70,7 @@ def bare_fit(df: pd.DataFrame, epochs: int, *, averaged: bool) -> None:
     forecaster = LatentODEForecaster(val_fraction=0.0, random_state=0)
     with own_torch_state(0):
         data = forecaster._data(df, 0)
-        module = forecaster.build_module(data.n_features)
+        module = forecaster.build_module(data.schema)
         batches = data.train_dataloader()
         n_steps = epochs * len(batches)
         optimizer, schedule = optimizer_of(module, n_steps)

@@ -1,5 +1,6 @@
 """The forecaster of the latent ODE: ``fit(df)`` and ``predict(times)``."""
 
+import datetime as dt
 import math
 import os
 import time
@@ -17,18 +18,18 @@ from latentode.data import (
     ScaledPanel,
     Scaler,
     Schema,
-    as_native,
     empty_panel,
     scale_panel,
 )
 from latentode.forecaster.devices import on_devices
+from latentode.forecaster.drawing import Drawing
 from latentode.forecaster.mechanistic import adopt_units, own_field, warn_of_late_starts
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
 from latentode.forecaster.question import Question
 from latentode.forecaster.resume import Training, open_training
 from latentode.forecaster.saving import parameters_as_json
-from latentode.forecaster.seed import draw_seed, own_generator
-from latentode.forecaster.table import beside, draws_table
+from latentode.forecaster.seed import draw_seed
+from latentode.forecaster.stages import Job, check_restarts, learn, learn_further
 from latentode.forecaster.trained import TrainedForecaster
 from latentode.models import (
     LatentModel,
@@ -36,28 +37,18 @@ from latentode.models import (
     SeriesDataModule,
     Told,
     forecast,
-    latent_path,
     own_torch_state,
-    sample,
     unscaled,
 )
 from latentode.nn import Mechanism
-from latentode.solvers.checks import check_whole
 
 # Draws of the latent state behind the spread of a forecast.
 _N_DRAWS = 16
-# Training steps that the default number of epochs amounts to, and how few and many epochs these
-# may be; and the share of them that follows, on all rows, after early stopping.
-_N_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1000, 10, 100
-_REFIT_SHARE = 0.6
-# Decay of the moving average of the weights, which is what is kept of a training; parameters of a
-# mechanism are few, come a long way, and are read.
-_AVERAGING, _OF_MECHANISM = 0.99, 0.9
 # Parameters that change nothing of what is learned.
 _NO_MATTER = ("verbose", "logger")
 
 
-class LatentODEForecaster(TrainedForecaster):
+class LatentODEForecaster(Drawing, TrainedForecaster):
     """Forecast irregular time series at any times, with a latent ODE.
 
     The frame holds one row for each moment of a series, at any spacing, with NaN for a variable
@@ -130,6 +121,14 @@ class LatentODEForecaster(TrainedForecaster):
     max_epochs : int, optional
         Passes over the training series at most, before the refit; by default as many as make 1,000
         training steps, but at least 10 and at most 100.
+    max_time : float, str or timedelta, optional
+        How long ``fit`` may take, in seconds or as ``"10min"``, reading and the refit included;
+        by default there is no limit. Training stops after the step with which its time is over,
+        but not within its first epoch, and the learning rate comes down in time for that. What
+        is learned then depends on the machine, whatever ``random_state`` is.
+    n_restarts : int, default=1
+        How many times to train, each from initial weights of its own, to keep those with the
+        lowest loss on the held-out part; they share ``max_time``, and the refit follows once.
     batch_size : int, default=64
         Series in a training step.
     max_rows : int, default=512
@@ -166,7 +165,8 @@ class LatentODEForecaster(TrainedForecaster):
     vector_field_ : Module
         The trained vector field; parameters of a `Mechanism` are in the units of the frame.
     history_ : DataFrame
-        Losses of each epoch.
+        Losses of each epoch of each ``stage``: "fit", "fit 2" and so on with ``n_restarts``,
+        "refit" and "further". With ``max_time``, ``out_of_time`` says where it ended a stage.
     n_features_in_ : int
         Number of columns in use.
     feature_names_in_ : ndarray
@@ -220,6 +220,8 @@ class LatentODEForecaster(TrainedForecaster):
         patience: int = 20,
         refit: bool = True,
         max_epochs: int | None = None,
+        max_time: float | str | dt.timedelta | None = None,
+        n_restarts: int = 1,
         batch_size: int = 64,
         max_rows: int = 512,
         learning_rate: float = 1e-2,
@@ -256,6 +258,8 @@ class LatentODEForecaster(TrainedForecaster):
         self.patience = patience
         self.refit = refit
         self.max_epochs = max_epochs
+        self.max_time = max_time
+        self.n_restarts = n_restarts
         self.batch_size = batch_size
         self.max_rows = max_rows
         self.learning_rate = learning_rate
@@ -330,10 +334,9 @@ class LatentODEForecaster(TrainedForecaster):
             if self.warm_start and hasattr(self, "module_"):
                 self._start_where_it_was(module, data.schema)
             adopt_units(module, data.scaler, data.schema)
-            learn = partial(
-                self._train, data=data, max_epochs=epochs or self.max_epochs, training=training
-            )
-            history = on_devices(learn, module, self.devices, self.accelerator)
+            check_restarts(self, data)
+            job = Job(self, data, training, epochs)
+            history = on_devices(partial(learn, job=job), module, self.devices, self.accelerator)
         self.module_ = module
         self.scaler_ = data.scaler
         self.context_ = data.panel if files is None else empty_panel(data.schema)
@@ -388,63 +391,13 @@ class LatentODEForecaster(TrainedForecaster):
             random_state=seed,
         )
 
-    def _train(
-        self,
-        module: LatentModel,
-        data: SeriesDataModule,
-        max_epochs: int | None,
-        training: Training,
-    ) -> pd.DataFrame:
-        """Stop early on the held-out rows, then go on a little with all of them."""
-        max_epochs = max_epochs or _n_epochs(data.n_steps(self.devices))
-        train_stage = partial(self._train_stage, module, training=training)
-        history = train_stage(stage="fit", data=data, max_epochs=max_epochs)
-        if not (self.refit and data.n_held_out):
-            return history
-        whole, n_epochs = data.without_holdout(), math.ceil(_REFIT_SHARE * max_epochs)
-        module.learning_rate = self.learning_rate / 2
-        refit = train_stage(stage="refit", data=whole, max_epochs=n_epochs)
-        return pd.concat([history, refit], ignore_index=True)
-
     def _train_further(
         self, module: LatentModel, data: SeriesDataModule, epochs: int | None, seed: int
     ) -> pd.DataFrame:
         """Train on all rows, as in the refit."""
         check_numbers(self)
-        n_epochs = self.max_epochs or _n_epochs(data.n_steps(self.devices))
-        epochs = epochs or math.ceil(_REFIT_SHARE * n_epochs)
-        module.learning_rate = self.learning_rate / 2
-        learn = partial(
-            self._train_stage,
-            stage="further",
-            data=data,
-            max_epochs=epochs,
-            training=Training(seed),
-        )
-        return on_devices(learn, module, self.devices, self.accelerator)
-
-    def _train_stage(
-        self,
-        module: LatentModel,
-        *,
-        stage: str,
-        data: SeriesDataModule,
-        max_epochs: int,
-        training: Training,
-    ) -> pd.DataFrame:
-        history = training.train(
-            stage,
-            module,
-            data,
-            max_epochs=max_epochs,
-            patience=self.patience,
-            accelerator=self.accelerator,
-            devices=int(self.devices),
-            label=stage if self.verbose else None,
-            averaging=_OF_MECHANISM if self._knows() else _AVERAGING,
-            logger=self.logger,
-        )
-        return pd.DataFrame(history).assign(stage=stage)
+        job = Job(self, data, Training(seed), epochs)
+        return on_devices(partial(learn_further, job=job), module, self.devices, self.accelerator)
 
     def build_module(self, schema: Schema) -> LatentODE:
         """Build an untrained module for the columns of a schema."""
@@ -477,119 +430,6 @@ class LatentODEForecaster(TrainedForecaster):
         since = question.since / self.scaler_.time_unit
         return scale_panel(question.known, self.scaler_), question.query.series, since
 
-    def sample(
-        self,
-        at: object = None,
-        n: int = 100,
-        *,
-        horizon: object = None,
-        step: object = None,
-        context: object = None,
-        cutoff: object = None,
-        static: object = None,
-        random_state: int | None = None,
-    ) -> pd.DataFrame:
-        """Draw values from the forecast, joint in time.
-
-        A draw of a series is one latent path, and noise of its own at every time and for every
-        variable. Draws of different series are independent, and do not depend on what else is
-        asked. They are those of the model before `calibrate`.
-
-        Parameters
-        ----------
-        at : time, sequence of times, or DataFrame
-            As in `predict`.
-        n : int, default=100
-            Number of draws.
-        horizon, step : Timedelta, str or number, optional
-            As in `predict`.
-        context : DataFrame, optional
-            As in `predict`.
-        cutoff : time, optional
-            As in `predict`.
-        static : DataFrame, optional
-            As in `predict`.
-        random_state : int, optional
-            Seed of the draws; by default others each time.
-
-        Returns
-        -------
-        DataFrame
-            The rows asked, once for every draw, with the columns ``draw``, series, time and
-            targets.
-
-        Raises
-        ------
-        FrameError
-            As in `predict`.
-
-        Examples
-        --------
-        >>> from latentode import LatentODEForecaster, load_pbcseq
-        >>> df = load_pbcseq()
-        >>> model = LatentODEForecaster(id_col="patient", time_col="day", max_epochs=2, verbose=0)
-        >>> draws = model.fit(df).sample([5000, 5100], n=3, random_state=0)
-        >>> draws.groupby("draw").size().tolist()
-        [624, 624, 624]
-        """
-        check_whole("n", n)
-        question = self._question(at, horizon, step, context, cutoff, static)
-        seed = draw_seed(random_state)
-        drawn = sample(
-            self.module_,
-            *self._in_units_of_model(question),
-            max_rows=int(self.max_rows),
-            generators=[own_generator(seed, key) for key in question.query.ids],
-            n_draws=n,
-        )
-        values = self.scaler_.unscale(drawn)[..., : len(self.schema_.target_cols)]
-        table = draws_table(question.query, values, self.schema_)
-        return as_native(table, question.query.backend)
-
-    def latent(
-        self,
-        at: object = None,
-        *,
-        horizon: object = None,
-        step: object = None,
-        context: object = None,
-        cutoff: object = None,
-        static: object = None,
-    ) -> pd.DataFrame:
-        """Give the latent state on its expected path.
-
-        Parameters
-        ----------
-        at : time, sequence of times, or DataFrame
-            As in `predict`.
-        horizon, step : Timedelta, str or number, optional
-            As in `predict`.
-        context : DataFrame, optional
-            As in `predict`.
-        cutoff : time, optional
-            As in `predict`.
-        static : DataFrame, optional
-            As in `predict`.
-
-        Returns
-        -------
-        DataFrame
-            Columns of series and time, and ``z0``, ``z1`` and so on.
-
-        Raises
-        ------
-        FrameError
-            As in `predict`.
-        """
-        question = self._question(at, horizon, step, context, cutoff, static)
-        zs = latent_path(
-            self.module_,
-            *self._in_units_of_model(question),
-            max_rows=int(self.max_rows),
-        )
-        table = beside(question.query.frame, zs, [f"z{i}" for i in range(zs.shape[1])])
-        return as_native(table, question.query.backend)
-
 
 def with_past(values: np.ndarray, n_past: int, fill: float) -> np.ndarray:
     """Add past covariates to what is of P pairs and D targets, (P, D) or (P, D, K).
@@ -600,7 +440,3 @@ def with_past(values: np.ndarray, n_past: int, fill: float) -> np.ndarray:
         return values
     width = [(0, 0), (0, n_past), *[(0, 0)] * (values.ndim - 2)]
     return np.pad(values, width, constant_values=fill)
-
-
-def _n_epochs(n_batches: int) -> int:
-    return min(max(math.ceil(_N_STEPS / n_batches), _FEWEST_EPOCHS), _MOST_EPOCHS)

@@ -8,6 +8,7 @@ from torch import nn
 
 from latentode.data import Schema, n_static
 from latentode.forecaster.mechanistic import build_mechanistic
+from latentode.forecaster.time_limit import seconds_of
 from latentode.models import ELBO, LatentODE, feature_weights
 from latentode.nn import (
     LIKELIHOODS,
@@ -123,8 +124,10 @@ def check_numbers(forecaster: "LatentODEForecaster") -> None:
     """Refuse what would fail late, or not at all; the rest is checked where it is used."""
     for name in ("latent_size", "hidden_size", "patience", "batch_size", "max_rows", "devices"):
         check_whole(name, getattr(forecaster, name))
+    check_whole("n_restarts", forecaster.n_restarts)
     if forecaster.max_epochs is not None:
         check_whole("max_epochs", forecaster.max_epochs)
+    seconds_of(forecaster.max_time)  # raises
     for name in ("learning_rate", "rtol", "atol"):
         check_positive(name, getattr(forecaster, name))
     check_not_negative("weight_decay", forecaster.weight_decay)

@@ -76,6 +76,37 @@ def ask(panel: Panel, at: object, horizon: object, step: object, cutoff: object)
     return Question(query, known, starts[asked])
 
 
+def some_series(question: Question, chosen: np.ndarray) -> tuple[Question, np.ndarray]:
+    """Ask for the pairs of some of the series alone.
+
+    Parameters
+    ----------
+    question : Question
+        All P pairs, of S series.
+    chosen : ndarray of shape (C,)
+        Positions of the series.
+
+    Returns
+    -------
+    tuple of Question and ndarray
+        The question, and which of the P pairs are its own.
+    """
+    query = question.query
+    known = select_series(question.known, [query.ids[i] for i in chosen])
+    place = {key: i for i, key in enumerate(query.ids)}
+    kept = np.array([place[key] for key in known.ids])
+    number = np.full(len(query.ids), -1)
+    number[kept] = np.arange(len(kept))
+    pairs = np.flatnonzero(number[query.series] >= 0)
+    own = query._replace(
+        ids=known.ids,
+        series=number[query.series[pairs]],
+        times=query.times[pairs],
+        frame=query.frame.iloc[pairs],
+    )
+    return Question(own, known, question.starts[kept]), pairs
+
+
 def last_times(panel: Panel, observed: Panel, limit: float | None = None) -> np.ndarray:
     """Give when each series (S,) was last observed.
 

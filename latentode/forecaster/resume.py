@@ -20,10 +20,10 @@ from latentode.data.errors import as_code
 from latentode.forecaster.atomic import replace_file
 from latentode.forecaster.records import take_apart
 from latentode.forecaster.saving import check_labels_of
-from latentode.models import LatentModel, SeriesDataModule, train
+from latentode.models import Clock, LatentModel, SeriesDataModule, train
 
 # The first line of the file; the second is the SHA-256 of the rest, which torch wrote.
-_FIRST_LINE = b"latentode training 1\n"
+_FIRST_LINE = b"latentode training 2\n"
 _BEGIN = len(_FIRST_LINE) + 65
 
 History = list[dict[str, float]]
@@ -73,6 +73,13 @@ class Training:
         The file that keeps the state; none by default.
     saved : dict, optional
         What that file holds.
+
+    Attributes
+    ----------
+    clock : Clock
+        Counts the seconds of this training, those before an interruption included.
+    begun : dict of str to float
+        At which second each stage began.
     """
 
     def __init__(
@@ -83,6 +90,8 @@ class Training:
         self._of = None if saved is None else saved["of"]
         self._done = {} if saved is None else {k: Stage(*v) for k, v in saved["done"].items()}
         self._running = (None, None) if saved is None else saved["running"]
+        self.clock = Clock(0.0 if saved is None else saved["seconds"])
+        self.begun: dict[str, float] = {} if saved is None else saved["begun"]
 
     def check(self, parameters: Mapping[str, object], data: Panel | str) -> None:
         """Refuse to go on with other parameters or other data: a panel, or its fingerprint.
@@ -110,11 +119,8 @@ class Training:
         **options: Any,  # noqa: ANN401  those of `train`
     ) -> History:
         """Leave a module with the weights of a stage, and give its losses."""
-        done = self._done.get(stage)
-        if done is not None:
-            module.load_state_dict(done.weights)
-            module.eval()
-            return done.history
+        if stage in self._done:
+            return self.restore(stage, module)
         running, state = self._running
         numbers = np.random.SeedSequence([self.seed, zlib.crc32(stage.encode())])
         history = train(
@@ -125,17 +131,33 @@ class Training:
             state=state if running == stage else None,
             **options,
         )
-        self._done[stage] = Stage(history, dict(module.state_dict()))
+        weights = {name: weight.clone() for name, weight in module.state_dict().items()}
+        self._done[stage] = Stage(history, weights)
         self._running = (None, None)
         if self._path is not None:
             self._write(None, None)
         return history
 
+    def restore(self, stage: str, module: LatentModel) -> History:
+        """Leave a module with the weights of a stage that is over, and give its losses."""
+        done = self._done[stage]
+        module.load_state_dict(done.weights)
+        module.eval()
+        return done.history
+
     def _write(self, stage: str | None, state: dict[str, Any] | None) -> None:
         buffer = io.BytesIO()
         done = {name: tuple(over) for name, over in self._done.items()}
-        content = {"seed": self.seed, "of": self._of, "done": done, "running": (stage, state)}
-        torch.save({"latentode": __version__, **content}, buffer)
+        content = {
+            "latentode": __version__,
+            "seed": self.seed,
+            "of": self._of,
+            "done": done,
+            "running": (stage, state),
+            "seconds": self.clock.seconds,
+            "begun": self.begun,
+        }
+        torch.save(content, buffer)
         data = buffer.getvalue()
         digest = hashlib.sha256(data).hexdigest().encode()
         assert self._path is not None

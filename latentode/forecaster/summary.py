@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from torch import nn
 
 from latentode.data import Panel, Scaler, Schema, difference, drop_empty_rows, times_as_column
@@ -157,18 +158,41 @@ def _training(model: "TrainedForecaster") -> Iterator[tuple[str, str]]:
     own, field = model.fitted_with_.get("vector_field"), model.module_.vector_field
     if own is not None and isinstance(field, nn.Module):
         yield "vector field", f"{type(own).__name__}: {_numbers(field)}"
-    stages = model.history_.stage.value_counts(sort=False)
-    epochs = ", ".join(f"{n} of {stage}" for stage, n in stages.items())
-    yield "training", f"{model.fit_seconds_:.1f} s, epochs: {epochs}"
+    yield "training", f"{model.fit_seconds_:.1f} s, {_epochs(model)}"
     losses = model.history_.get("val_loss")
     if losses is not None and losses.notna().any():
-        best = int(losses.argmin())
-        yield (
-            "best val_loss",
-            f"{losses.iloc[best]:.4f} nats a value, after {count(best + 1, 'epoch')}",
-        )
+        yield "best val_loss", _best_losses(model.history_.dropna(subset="val_loss"))
     leads = 0 if model.calibration_ is None else len(model.calibration_.leads)
     yield "calibration", f"at {count(leads, 'lead time')}" if leads else "none"
+
+
+def _epochs(model: "TrainedForecaster") -> str:
+    """Tell how many epochs each stage had, and what the time was too short for."""
+    history = model.history_
+    stages = history.stage.value_counts(sort=False)
+    told = "epochs: " + ", ".join(f"{n} of {stage}" for stage, n in stages.items())
+    return told if "out_of_time" not in history else f"{told}; {_of_time(model)}"
+
+
+def _of_time(model: "TrainedForecaster") -> str:
+    """Tell what the time was too short for."""
+    history = model.history_
+    cut = history.stage[history.out_of_time.eq(other=True)].unique()
+    said = [f"ended {', '.join(cut)}"] if len(cut) else []
+    if model.fitted_with_["refit"] and "val_loss" in history and "refit" not in set(history.stage):
+        said.append("left nothing for the refit")
+    return f"max_time {' and '.join(said) or 'was enough'}"
+
+
+def _best_losses(history: pd.DataFrame) -> str:
+    """Tell the lowest loss on held-out rows, and those of other starts."""
+    best = int(history.val_loss.argmin())
+    n_epochs = int(history.epoch.iloc[best]) + 1
+    told = f"{history.val_loss.iloc[best]:.4f} nats a value, after {count(n_epochs, 'epoch')}"
+    kept = history.stage.iloc[best]
+    others = history[history.stage != kept].groupby("stage", sort=False).val_loss.min()
+    listed_others = ", ".join(f"{loss:.4f} of {stage}" for stage, loss in others.items())
+    return f"{told} of {kept}; {listed_others}" if len(others) else told
 
 
 def _numbers(field: nn.Module) -> str:

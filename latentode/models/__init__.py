@@ -3,6 +3,7 @@
 from latentode.models.datamodule import SeriesDataModule, feature_weights
 from latentode.models.density import Epoch, Plan, train_flow
 from latentode.models.events import EventDataModule, EventModel
+from latentode.models.in_time import Clock, Span
 from latentode.models.latent_model import LatentModel
 from latentode.models.latent_ode import LatentODE
 from latentode.models.objectives import ELBO, IWAE, Direct, Objective
@@ -15,7 +16,7 @@ from latentode.models.penalties import (
     ShiftConsistency,
 )
 from latentode.models.prediction import Told, forecast, latent_path, sample, unscaled
-from latentode.models.ranks import RankError, run_ranks
+from latentode.models.ranks import RankError, from_first, run_ranks
 from latentode.models.regression import fit_corrections
 from latentode.models.rnn import RNN
 from latentode.models.series_net import (
@@ -31,6 +32,7 @@ __all__ = [
     "ELBO",
     "IWAE",
     "RNN",
+    "Clock",
     "Continuity",
     "Direct",
     "Epoch",
@@ -51,12 +53,14 @@ __all__ = [
     "SeriesDataModule",
     "SeriesNet",
     "ShiftConsistency",
+    "Span",
     "Supervised",
     "Told",
     "WholeSeriesDataModule",
     "feature_weights",
     "fit_corrections",
     "forecast",
+    "from_first",
     "latent_path",
     "outputs_of",
     "own_torch_state",

@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 
 import cloudpickle
 import torch
+import torch.distributed
 
 _LOOK = 0.05  # seconds between two looks at the processes
 _LOOPBACK = {"linux": "lo", "darwin": "lo0"}
@@ -71,6 +72,13 @@ def run_ranks(function: Callable[[], T], n_ranks: int, *, backend: str = "gloo")
         return result
 
 
+def from_first(number: float) -> float:
+    """Give the number that rank 0 has, on all ranks: clocks of processes tell different times."""
+    numbers = [number]
+    torch.distributed.broadcast_object_list(numbers, src=0)
+    return numbers[0]
+
+
 def _start(folder: Path, rank: int, n_ranks: int, backend: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "latentode.models.rank", str(folder), str(rank)]
     n_threads = max(torch.get_num_threads() // n_ranks, 1)
@@ -106,9 +114,9 @@ def _wait(processes: Sequence["subprocess.Popen[bytes]"], folder: Path) -> None:
 def _fail(rank: int, code: int, folder: Path) -> NoReturn:
     path = folder / f"error-{rank}"
     if not path.exists():
-        raise RankError(f"process {rank} of the training ended with code {code}.")
+        raise RankError(f"process {rank} ended with code {code}.")
     error, text = pickle.loads(path.read_bytes())
-    told = RankError(f"process {rank} of the training failed:\n{text}")
+    told = RankError(f"process {rank} failed:\n{text}")
     if error is None:
         raise told
     raise error from told

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from latentode.models.going_on import HandState, InHand, OwnDraws, State, Write
+from latentode.models.in_time import EndInTime, Span
 from latentode.models.progress import progress_bar
 from latentode.solvers.checks import check_part
 
@@ -151,6 +152,7 @@ def train(
     keep: Write | None = None,
     state: State | None = None,
     devices: int = 1,
+    span: Span | None = None,
 ) -> list[dict[str, float]]:
     """Train a module in place, and leave it with the weights of its best epoch.
 
@@ -182,11 +184,14 @@ def train(
     devices : int, default=1
         Devices to train on; with more than one, this is to run in a process of `run_ranks` on
         each of them.
+    span : Span, optional
+        How long to train at most; by default until all epochs are over.
 
     Returns
     -------
     list of dict
-        The losses of each epoch.
+        The losses of each epoch; with a span, also ``out_of_time``: whether training ended with
+        it for want of time, maybe before its last step.
     """
     check_part("averaging", averaging)
     if logger is not None and not isinstance(logger, Logger):
@@ -197,6 +202,8 @@ def train(
     best = KeepBest(patience)
     seed = int(torch.randint(2**62, ())) if seed is None else seed
     callbacks = _callbacks(best, seed, averaging, label)
+    if span is not None:
+        callbacks.append(EndInTime(span, best))
     if keep is not None:
         callbacks.append(HandState())
     # What the machine is part of, such as a cluster, does not matter to processes of our own.

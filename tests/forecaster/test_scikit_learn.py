@@ -159,7 +159,7 @@ class TestSearches:
     def test_a_randomized_search(self, waves):
         search = RandomizedSearchCV(
             BLANK["LatentODEForecaster"],
-            {"learning_rate": [0.01, 0.03], "hidden_size": [4, 6]},
+            {"learning_rate": [0.01, 0.03], "max_time": [60, "1h"], "n_restarts": [1, 2]},
             n_iter=2,
             cv=TimeCutoffSplit(1, horizon=4),
             random_state=0,

@@ -50,7 +50,7 @@ def test_a_rank_that_is_killed_is_told():
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)
 
-    with pytest.raises(RankError, match="process 0 of the training ended with code -9"):
+    with pytest.raises(RankError, match="process 0 ended with code -9"):
         run_ranks(dies, 2)
 
 
