@@ -10,6 +10,7 @@ from latentode.nn.controls import NO_INPUTS, Controls, Inputs, chosen_inputs
 from latentode.nn.driven import Driven, field_at, told_to
 from latentode.nn.latent_time import SLOWING, Clock, far_time
 from latentode.nn.pieces import along, pieces_of
+from latentode.nn.precision import widened, without_autocast
 from latentode.nn.vector_field import Frame
 from latentode.solvers import odeint
 from latentode.solvers.arguments import check_choices
@@ -84,7 +85,15 @@ class ODEPath(nn.Module):
         )
 
     def forward(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
-        """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,)."""
+        """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,).
+
+        Under autocast, too, they are solved in float32.
+        """
+        z0 = widened(z0)
+        with without_autocast(z0):
+            return self._both_ways(z0, t0, ts, inputs)
+
+    def _both_ways(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs) -> Tensor:
         since, told = self.speed * self.clock.latent(ts - t0[:, None]), told_to(self.field, inputs)
         is_later = since >= 0
         if bool(is_later.all()) or not bool(is_later.any()):
