@@ -166,7 +166,7 @@ class LatentODEForecaster(TrainedForecaster):
     vector_field_ : Module
         The trained vector field; parameters of a `Mechanism` are in the units of the frame.
     history_ : DataFrame
-        Losses of each epoch.
+        Losses of each epoch, their score ``val_crps``, and evaluations of the vector field.
     n_features_in_ : int
         Number of columns in use.
     feature_names_in_ : ndarray

@@ -12,7 +12,7 @@ from latentode.solvers import Stats
 
 
 class EpochLog:
-    """The losses, the evaluations of the field and the pace of an epoch of training.
+    """The losses, the evaluations of the field and the pace of an epoch, which begins here.
 
     Logging costs as much as a small step: what the steps gave is put together once an epoch.
 
@@ -28,15 +28,10 @@ class EpochLog:
         self._costs: Sequence[Stats] = ()
         self._n_series = 1
         self._n_rows: Tensor | int = 0
-        self._began: float | None = None
-
-    def begin(self) -> None:
-        """Start the clock, unless it runs."""
-        self._began = self._began or time.perf_counter()
+        self._began = time.perf_counter()
 
     def add(self, losses: Losses, costs: Sequence[Stats], batch: Batch) -> None:
         """Add a step: its losses, what its solves cost, and its batch."""
-        self.begin()  # an epoch that is gone on with does not start
         self._losses.append(torch.stack([loss.detach() for loss in losses]))
         self._costs, self._n_series = costs, len(batch.t)
         self._n_rows = self._n_rows + batch.targets_mask.any(dim=-1).sum()
@@ -60,9 +55,8 @@ class EpochLog:
 
     def rows_per_second(self) -> Tensor | float:
         """Give how many rows were trained on in a second, of those asked about with a value."""
-        began = self._began or 0.0
-        return self._n_rows / (time.perf_counter() - began)
+        return self._n_rows / (time.perf_counter() - self._began)
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """Give what the steps of an epoch that has begun have given, for a checkpoint."""
-        return {"losses": self._losses, "evals": self._evals}
+        return {"losses": list(self._losses), "evals": list(self._evals)}

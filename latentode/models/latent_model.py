@@ -169,8 +169,8 @@ class LatentModel(Checkpointed):
         return total
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock of the epoch."""
-        self._epoch.begin()
+        """Begin the log of an epoch, but not of one that is gone on with."""
+        self._epoch = EpochLog()
 
     def on_after_backward(self) -> None:
         """Count what the step has cost."""
