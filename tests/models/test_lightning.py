@@ -28,7 +28,7 @@ def trainer_of(tmp_path_factory):
 
     def trainer_of(**options):
         fixed = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
-        usual = {"max_epochs": 2, "logger": False, "enable_checkpointing": False}
+        usual = {"max_epochs": 1, "logger": False, "enable_checkpointing": False}
         return lightning.Trainer(default_root_dir=folder, **fixed, **{**usual, **options})
 
     return trainer_of
@@ -63,14 +63,11 @@ def parts():
 @pytest.mark.parametrize(
     ("options", "n_steps"),
     [
-        ({}, 8),
         ({"fast_dev_run": True}, 1),
-        ({"accumulate_grad_batches": 2}, 4),
-        ({"gradient_clip_val": 0.5}, 8),
-        ({"limit_train_batches": 0.5, "limit_val_batches": 1}, 4),
+        ({"accumulate_grad_batches": 2, "gradient_clip_val": 0.5}, 2),
+        ({"limit_train_batches": 0.5, "limit_val_batches": 1}, 2),
         ({"max_epochs": -1, "max_steps": 3}, 3),
-        ({"precision": "64-true"}, 8),
-        ({"precision": "bf16-mixed"}, 8),
+        ({"precision": "64-true"}, 4),
     ],
     ids=str,
 )
@@ -94,7 +91,8 @@ def test_an_equation_is_solved_in_float32_whatever_the_precision(fit, build):
         return solution
 
     solved, model.path.solve = model.path.solve, solve
-    fit(model, precision="bf16-mixed", max_epochs=1)
+    trainer = fit(model, precision="bf16-mixed")
+    assert math.isfinite(trainer.callback_metrics["train_loss"])
     assert seen == {torch.float32}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
@@ -112,7 +110,7 @@ def test_the_learning_rate_finder_sets_the_learning_rate(trainer_of, build, wave
 
 
 def test_loggers_are_told_once_an_epoch_and_how_the_model_was_made(fit, build, tmp_path):
-    fit(build(rtol=1e-2), logger=CSVLogger(tmp_path, name="", version=""))
+    fit(build(rtol=1e-2), logger=CSVLogger(tmp_path, name="", version=""), max_epochs=2)
     with open(tmp_path / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     for name in LOGGED:
@@ -182,7 +180,7 @@ class Waves(LatentODE):
 def test_a_class_of_ones_own_needs_no_parts(fit, tmp_path):
     keep = ModelCheckpoint(tmp_path, "last")
     model = Waves(3, speed=2.0)
-    fit(model, callbacks=[keep], enable_checkpointing=True, max_epochs=1)
+    fit(model, callbacks=[keep], enable_checkpointing=True)
     again = Waves.load_from_checkpoint(tmp_path / "last.ckpt")
     assert dict(again.hparams) == {"latent_size": 3, "speed": 2.0}
     assert again.path.speed == 2.0
@@ -193,7 +191,7 @@ def test_a_class_of_ones_own_needs_no_parts(fit, tmp_path):
 def test_a_forecast_is_scored_as_its_distribution_says(fit, build, data):
     model = build()
     with torch.enable_grad():
-        trainer = fit(model, limit_train_batches=1, max_epochs=1)
+        trainer = fit(model, limit_train_batches=1)
     (batch,) = data.val_dataloader()
     p, x, mask = model(batch), batch.targets, batch.targets_mask
     levels = ((torch.arange(400) + 0.5) / 400)[:, None, None, None]
@@ -206,14 +204,14 @@ def test_a_forecast_is_scored_as_its_distribution_says(fit, build, data):
 @pytest.mark.parametrize("adjoint", ["direct", "replay"])
 def test_evaluations_of_the_field_are_those_of_a_series(adjoint, fit, build):
     model = build(method="rk4", step_size=100.0, adjoint=adjoint, objective=Direct())
-    metrics = fit(model, max_epochs=1).callback_metrics
+    metrics = fit(model).callback_metrics
     # In either direction one at the start, and a step of four stages.
     assert 5 <= float(metrics["n_f_evals"]) <= 10
     assert (float(metrics["n_f_evals_backward"]) > 0) == (adjoint == "replay")
 
 
 def test_a_model_without_a_field_has_no_evaluations_to_log(fit, build):
-    assert "n_f_evals" not in fit(build(rnn=True), max_epochs=1).callback_metrics
+    assert "n_f_evals" not in fit(build(rnn=True)).callback_metrics
 
 
 def test_a_pace_is_no_part_of_what_a_training_gives(build, waves):
