@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
 
-from latentode.models import Direct, LatentODE, SeriesDataModule, train
+from latentode.models import Direct, LatentODE, SeriesDataModule, Supervised, train
 from latentode.models.training import quiet
 from latentode.nn import Decoder, Encoder, MLPField
 
@@ -219,3 +219,12 @@ def test_a_pace_is_no_part_of_what_a_training_gives(build, waves):
     options = {"max_epochs": 1, "patience": None, "accelerator": "cpu", "label": None}
     (epoch,) = train(build(), data, **options)
     assert set(epoch) == {"epoch", *LOGGED} - {"rows_per_second"}
+
+
+@pytest.mark.parametrize("rate", [0.5, np.float32(0.5), torch.tensor(0.5)])
+def test_numbers_are_kept_as_those_of_python(rate):
+    network = torch.nn.Linear(2, 1)
+    model = Supervised(network, torch.nn.functional.mse_loss, learning_rate=rate)
+    assert model.hparams == {"learning_rate": 0.5, "weight_decay": 0.01}
+    assert {type(x) for x in model.hparams.values()} == {float}
+    assert type(model.learning_rate) is float
