@@ -37,7 +37,7 @@ def crps(p: Distribution, x: Tensor) -> Tensor | None:
     --------
     >>> import torch
     >>> crps(Normal(0.0, 1.0), torch.tensor([0.0, 3.0]))
-    tensor([0.2337, 2.4367])
+    tensor([0.2337, 2.4366])
     """
     if isinstance(p, Normal):
         return _of_normal(p, x)
