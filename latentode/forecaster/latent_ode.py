@@ -166,7 +166,8 @@ class LatentODEForecaster(Drawing, TrainedForecaster):
         The trained vector field; parameters of a `Mechanism` are in the units of the frame.
     history_ : DataFrame
         Losses of each epoch of each ``stage``: "fit", "fit 2" and so on with ``n_restarts``,
-        "refit" and "further". With ``max_time``, ``out_of_time`` says where it ended a stage.
+        "refit" and "further"; their score ``val_crps``, and evaluations of the vector field. With
+        ``max_time``, ``out_of_time`` says where it ended a stage.
     n_features_in_ : int
         Number of columns in use.
     feature_names_in_ : ndarray

@@ -32,6 +32,10 @@ from latentode.models.held import HeldSeries, Plan
 from latentode.models.streamed import StreamedSeries
 from latentode.solvers.checks import check_choice, check_part, check_sizes
 
+# A label may be anything; LightningCLI reads and writes it as text.
+Label = str | Hashable
+Labels = Label | Sequence[Label]
+
 # Batches of an epoch at least: a few series are cut at other times again and again.
 _LEAST_BATCHES = 4
 
@@ -117,15 +121,15 @@ class SeriesDataModule(lightning.LightningDataModule):
         self,
         df: object,
         *,
-        id_col: Hashable | Sequence[Hashable] | None = None,
-        time_col: Hashable | None = None,
-        target_cols: Hashable | Sequence[Hashable] | None = None,
-        past_cols: Hashable | Sequence[Hashable] | None = None,
-        known_cols: Hashable | Sequence[Hashable] | None = None,
-        static_cols: Hashable | Sequence[Hashable] | None = None,
+        id_col: Labels | None = None,
+        time_col: Label | None = None,
+        target_cols: Labels | None = None,
+        past_cols: Labels | None = None,
+        known_cols: Labels | None = None,
+        static_cols: Labels | None = None,
         static: object = None,
         known_interpolation: str = "previous",
-        noise_cols: Mapping[Hashable, Hashable] | None = None,
+        noise_cols: Mapping[Label, Label] | None = None,
         regime: str | Regime = "forecast",
         batch_size: int = 64,
         val_fraction: float = 0.15,

@@ -40,6 +40,7 @@ class EventModel(OneLoss):
     ) -> None:
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay)
         self.process = process
+        self.keep(EventModel, learning_rate=learning_rate, weight_decay=weight_decay)
 
     def loss_of(self, batch: Events) -> Tensor:
         """Give the loss of an event that is told."""

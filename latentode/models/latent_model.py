@@ -3,24 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from latentode.data import Batch
-from latentode.models.objectives import Losses, Objective, fit_of_mean, values_of
+from latentode.models.checkpointed import Checkpointed
+from latentode.models.epoch import EpochLog
+from latentode.models.objectives import Objective, fit_of_mean, values_of
 from latentode.models.one_loss import diverged
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
 from latentode.nn import Context, Decoder, Encoder, MechanisticDecoder, Where, everywhere
+from latentode.nn.crps import crps
+from latentode.nn.path import counted
 from latentode.nn.posterior import FlowedPosterior, NormalPosterior, Posterior
 from latentode.nn.segments import carried, segment_path
 from latentode.solvers import SolverError
 from latentode.solvers.checks import check_not_negative, check_part, check_positive
 
 
-class LatentModel(lightning.LightningModule):
+class LatentModel(Checkpointed):
     """A model with a latent state that moves through time; see `LatentODE`.
 
     Parameters
@@ -86,9 +89,9 @@ class LatentModel(lightning.LightningModule):
             )
         self.context_weight = context_weight
         self.observation_dropout = observation_dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self._epoch: list[Losses] = []
+        self.learning_rate = float(learning_rate)  # numpy's own would be in every checkpoint
+        self.weight_decay = float(weight_decay)
+        self._epoch = EpochLog()
         self._validated: list[Tensor] = []
         for penalty in self.penalties:
             check = getattr(penalty, "check", None)
@@ -148,10 +151,11 @@ class LatentModel(lightning.LightningModule):
         """Give the loss of a batch."""
         batch = thinned(batch, self.observation_dropout)
         try:
-            losses, draw = self.objective(self, batch, progress=self._progress())
-            total = losses.total
-            for penalty in self.penalties:
-                total = total + penalty(self, batch, draw)
+            with counted(self.path) as costs:
+                losses, draw = self.objective(self, batch, progress=self._progress())
+                total = losses.total
+                for penalty in self.penalties:
+                    total = total + penalty(self, batch, draw)
         except SolverError as error:
             raise diverged(self, batch_idx, str(error)) from error
         except ValueError as error:  # of torch, for a distribution with a mean of NaN
@@ -160,39 +164,64 @@ class LatentModel(lightning.LightningModule):
             raise diverged(self, batch_idx, "the encoder gives NaN.") from error
         if not bool(total.isfinite()):
             raise diverged(self, batch_idx, f"the loss is {float(total.detach())}.")
-        self._epoch.append(Losses(*(loss.detach() for loss in losses._replace(total=total))))
+        if self._trainer is not None:  # a loop of the user's own has no epochs to speak of
+            self._epoch.add(losses._replace(total=total), costs, batch)
         return total
 
+    def on_train_epoch_start(self) -> None:
+        """Begin the log of an epoch, but not of one that is gone on with."""
+        self._epoch = EpochLog()
+
+    def on_after_backward(self) -> None:
+        """Count what the step has cost."""
+        self._epoch.add_evals()
+
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
-        """Log the mean losses of an epoch at its end: logging costs as much as a small step."""
-        if not self.trainer.is_last_batch:
+        """Log what an epoch gave at its end, or where training ends within it."""
+        trainer = self.trainer
+        if not (trainer.is_last_batch or trainer.global_step == trainer.max_steps):
             return
-        names = ("train_loss", "train_fit", "train_kl")
-        for name, values in zip(names, zip(*self._epoch, strict=True), strict=True):
-            self.log(name, torch.stack(values).mean(), sync_dist=self.trainer.world_size > 1)
-        self._epoch.clear()
+        # As numbers of a step, they would reach a logger every so many steps only.
+        how: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": 1}
+        among_ranks = trainer.world_size > 1
+        self.log_dict(self._epoch.means(), sync_dist=among_ranks, **how)
+        pace = self._epoch.rows_per_second()
+        self.log("rows_per_second", pace, sync_dist=among_ranks, reduce_fx="sum", **how)
+        self._epoch = EpochLog()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the losses of an epoch that has begun."""
-        checkpoint["losses"] = [torch.stack(losses) for losses in self._epoch]
+        """Add what an epoch that has begun has given."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["epoch_log"] = self._epoch.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the losses of an epoch that had begun."""
-        self._epoch = [Losses(*losses.unbind()) for losses in checkpoint.get("losses", [])]
+        """Take what an epoch that had begun had given."""
+        super().on_load_checkpoint(checkpoint)
+        self._epoch = EpochLog(**checkpoint.get("epoch_log", {}))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Give the loss of a value at the center of q, without prior or penalty."""
+        """Give the loss and the CRPS of a value at the center of q, without prior or penalty."""
         fit = fit_of_mean(self, batch, self.objective.loss)
-        self._validated.append(torch.stack([fit.loss * fit.weight, fit.weight]))
+        p, x, weights = fit.told
+        score = crps(p, x)
+        total = weights.new_tensor(torch.nan) if score is None else (weights * score).sum()
+        self._validated.append(torch.stack([fit.loss * fit.weight, total, fit.weight]))
 
     def on_validation_epoch_end(self) -> None:
-        """Log ``val_loss``, the mean over all values of all ranks; a rank may have none."""
-        own = torch.zeros(2, device=self.device)
-        for fit in self._validated:
-            own += fit
+        """Log ``val_loss`` and ``val_crps``, means over all values of all ranks.
+
+        A rank may have no value.
+        """
+        own = torch.zeros(3, device=self.device)
+        for sums in self._validated:
+            own += sums
         self._validated.clear()
-        loss, weight = self.trainer.strategy.reduce(own, reduce_op="sum")
-        self.log("val_loss", loss / weight.clamp(min=1))
+        loss, score, weight = self.trainer.strategy.reduce(own, reduce_op="sum")
+        loss, score = (total / weight.clamp(min=1) for total in (loss, score))
+        among_ranks = self.trainer.world_size > 1  # they are equal: it keeps Lightning quiet
+        self.log("val_loss", loss, sync_dist=among_ranks)
+        if not bool(score.isnan()):
+            self.log("val_crps", score, sync_dist=among_ranks)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union of dicts
         """Give AdamW with one cycle of the learning rate over the whole training."""

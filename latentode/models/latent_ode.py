@@ -128,6 +128,19 @@ class LatentODE(LatentModel):
             weight_decay=weight_decay,
             posterior=posterior,
         )
+        self.keep(
+            LatentODE,
+            context_weight=context_weight,
+            observation_dropout=observation_dropout,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            speed=speed,
+            method=method,
+            rtol=rtol,
+            atol=atol,
+            step_size=step_size,
+            adjoint=adjoint,
+        )
 
     @property
     def vector_field(self) -> nn.Module:

@@ -82,8 +82,8 @@ class Direct:
         self, model: "LatentModel", batch: Batch, *, progress: float
     ) -> tuple[Losses, Draw]:
         """Give the losses."""
-        fit, _, draw = fit_of_mean(model, batch, self.loss)
-        return Losses(fit, fit, torch.zeros_like(fit)), draw
+        fit = fit_of_mean(model, batch, self.loss)
+        return Losses(fit.loss, fit.loss, torch.zeros_like(fit.loss)), fit.draw
 
 
 class ELBO:
@@ -162,6 +162,24 @@ class IWAE:
         return Losses(total, fit, kl), Draw(q, z0[0], zs[0])
 
 
+class ValuesTold(NamedTuple):
+    """What is told of N values, or of all that were asked about.
+
+    Attributes
+    ----------
+    p : Distribution of batch shape (N,) or (B, P, D)
+        The distributions of the values.
+    x : Tensor of shape (N,) or (B, P, D)
+        The values.
+    weights : Tensor of shape (N,) or (B, P, D)
+        How much each counts.
+    """
+
+    p: Distribution
+    x: Tensor
+    weights: Tensor
+
+
 class Fit(NamedTuple):
     """How well the values asked of a batch are told from the center of q.
 
@@ -173,11 +191,14 @@ class Fit(NamedTuple):
         The weights of all values, summed up.
     draw : Draw
         The states, with no draw in them.
+    told : ValuesTold
+        The values.
     """
 
     loss: Tensor
     weight: Tensor
     draw: Draw
+    told: ValuesTold
 
 
 def fit_of_mean(model: "LatentModel", batch: Batch, loss: str) -> Fit:
@@ -188,9 +209,9 @@ def fit_of_mean(model: "LatentModel", batch: Batch, loss: str) -> Fit:
     zs = model.carry(z0, context, batch.ts)
     where, weights = model.values_asked(batch)
     p = model.decode(zs, batch.ts, context, where, _noise_of(batch, where))
-    total = _total(weights)
-    fit = (weights * errors(p, where.pick(batch.targets), loss)).sum() / total
-    return Fit(fit, total, Draw(q, z0, zs))
+    x, total = where.pick(batch.targets), _total(weights)
+    fit = (weights * errors(p, x, loss)).sum() / total
+    return Fit(fit, total, Draw(q, z0, zs), ValuesTold(p, x, weights))
 
 
 def errors(p: Distribution, x: Tensor, loss: str) -> Tensor:

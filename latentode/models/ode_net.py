@@ -123,6 +123,7 @@ class Supervised(OneLoss):
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay)
         self.network = network
         self.loss = loss
+        self.keep(Supervised, learning_rate=learning_rate, weight_decay=weight_decay)
 
     def forward(self, x: Any) -> Tensor:  # noqa: ANN401  what the network takes
         """Give the outputs of the network."""

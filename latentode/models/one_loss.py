@@ -6,11 +6,12 @@ import lightning
 import torch
 from torch import Tensor
 
+from latentode.models.checkpointed import Checkpointed
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.solvers import SolverError
 
 
-class OneLoss(lightning.LightningModule):
+class OneLoss(Checkpointed):
     """Minimise one loss with AdamW and one cycle of the learning rate.
 
     Parameters
@@ -28,8 +29,8 @@ class OneLoss(lightning.LightningModule):
 
     def __init__(self, *, learning_rate: float, weight_decay: float) -> None:
         super().__init__()
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        self.learning_rate = float(learning_rate)  # numpy's own would be in every checkpoint
+        self.weight_decay = float(weight_decay)
         self._epoch: list[Tensor] = []
 
     def loss_of(self, batch: Any) -> Tensor:  # noqa: ANN401  each has batches of its own

@@ -66,3 +66,10 @@ class RNN(LatentModel):
             learning_rate=learning_rate,
             weight_decay=weight_decay,
         )
+        self.keep(
+            RNN,
+            context_weight=context_weight,
+            observation_dropout=observation_dropout,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+        )

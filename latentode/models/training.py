@@ -25,6 +25,8 @@ from latentode.models.progress import progress_bar
 from latentode.solvers.checks import check_part
 
 _RANDOM_STATE = threading.RLock()
+# What is logged and not kept: it is another every time.
+_PASSING = {"rows_per_second"}
 # What a checkpoint holds of the best epoch.
 _REMEMBERED = ("best_epoch", "best_loss", "history", "_best_weights")
 
@@ -78,7 +80,8 @@ class KeepBest(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Compare the epoch with the best one so far."""
-        losses = {name: float(loss) for name, loss in trainer.callback_metrics.items()}
+        logged = trainer.callback_metrics.items()
+        losses = {name: float(loss) for name, loss in logged if name not in _PASSING}
         self.history.append({"epoch": trainer.current_epoch, **losses})
         val_loss = losses.get("val_loss")
         if val_loss is None:

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 from latentode.nn.context import Context
 from latentode.nn.controls import NO_INPUTS, Inputs, chosen_inputs
 from latentode.nn.likelihood import LIKELIHOODS, Likelihood
+from latentode.nn.precision import widened
 from latentode.nn.rules import Fading, Interpolating
 from latentode.nn.variables import VariableTokens, check_attended
 from latentode.nn.where import Where, everywhere
@@ -159,7 +160,7 @@ class Decoder(nn.Module):
             local = self.rule.local(known.rule, ts)
         told = known.inputs.at(ts)
         states = torch.cat([z, *told], dim=-1) if told else z
-        raw = self.head(states, local, known.head, where)
+        raw = widened(self.head(states, local, known.head, where))
         if self.rule is not None:
             location = raw[..., 0]
             if self.slack is not None:

@@ -9,6 +9,7 @@ from torch.distributions import Normal
 
 from latentode.nn.context import Context
 from latentode.nn.controls import chosen_inputs
+from latentode.nn.precision import widened
 from latentode.nn.readers import (
     GRUDReader,
     GRUReader,
@@ -150,7 +151,7 @@ class Encoder(nn.Module):
         if self.n_static:
             read = torch.cat([read, *told.at(context.t[:, : states.shape[1]])], dim=-1)
         numbers = self.head(read) if self.hidden is None else self.head(read) + self.hidden(read)
-        mean, raw_std = numbers.chunk(2, dim=-1)
+        mean, raw_std = widened(numbers).chunk(2, dim=-1)
         std = nn.functional.softplus(raw_std - 2) + 1e-4
         empty = (context.lengths == 0)[:, None, None]
         mean, std = mean.masked_fill(empty, 0.0), std.masked_fill(empty, 1.0)

@@ -17,6 +17,7 @@ from latentode.nn.flow_rates import (
     exact_rates,
     rates_with_costs,
 )
+from latentode.nn.precision import widened, without_autocast
 from latentode.solvers import Solution, odeint
 from latentode.solvers.arguments import check_choices
 from latentode.solvers.checks import check_choice, check_positive, check_sizes
@@ -116,7 +117,9 @@ class ContinuousFlow(nn.Module):
     def trajectory(self, z: Tensor, ts: Tensor, context: Tensor | None = None) -> Tensor:
         """Give the states (B, T, D) at times ts (T,) of points that are z (B, D) at the first."""
         field = partial(_told, self.field, context)
-        zs: Tensor = self.solve(field, z, ts.to(z.device), rtol=self.rtol, atol=self.atol).ys
+        with without_autocast(z):
+            solution = self.solve(field, z, ts.to(z.device), rtol=self.rtol, atol=self.atol)
+        zs: Tensor = solution.ys
         return zs
 
     def carry_density(
@@ -186,7 +189,8 @@ class ContinuousFlow(nn.Module):
         if n_steps is not None:
             ts = drawn_grid(n_steps, t0, t1, state[0])
             return carried_on_grid(rates, state, ts), _evals_on(ts, state[0])
-        solution = self.solve(rates, state, state[0].new_tensor([t0, t1]), **tolerance)
+        with without_autocast(state[0]):
+            solution = self.solve(rates, state, state[0].new_tensor([t0, t1]), **tolerance)
         return tuple(ys[:, -1] for ys in solution.ys), solution.stats.n_f_evals
 
     def _directions(self, z: Tensor) -> Tensor:
@@ -290,7 +294,7 @@ class FlowDistribution(Distribution):
         if self.context is None or not self.context.shape[-1]:
             return None
         width = self.context.shape[-1]
-        return self.context.expand(*shape, width).reshape(-1, width)
+        return widened(self.context).expand(*shape, width).reshape(-1, width)
 
 
 def _evals_on(ts: Tensor, z: Tensor) -> Tensor:

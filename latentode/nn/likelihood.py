@@ -184,7 +184,7 @@ class QuantileDistribution(Distribution):
         """The mean: that of each piece, weighted by its probability."""
         q, p = self.quantiles, self.levels
         inner = ((q[..., 1:] + q[..., :-1]) / 2 * p.diff()).sum(-1)
-        low, high = self._tails()
+        low, high = self.tails()
         return inner + p[0] * (q[..., 0] - low) + (1 - p[-1]) * (q[..., -1] + high)
 
     @property
@@ -193,7 +193,7 @@ class QuantileDistribution(Distribution):
         q, p, mean = self.quantiles, self.levels, self.mean
         a, b = q[..., :-1] - mean[..., None], q[..., 1:] - mean[..., None]
         inner = ((a * a + a * b + b * b) / 3 * p.diff()).sum(-1)
-        low, high = self._tails()
+        low, high = self.tails()
         first, last = q[..., 0] - mean, q[..., -1] - mean
         below = p[0] * (first.square() - 2 * first * low + 2 * low.square())
         above = (1 - p[-1]) * (last.square() + 2 * last * high + 2 * high.square())
@@ -202,7 +202,7 @@ class QuantileDistribution(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Give the logarithm of the density."""
         q, p = self.quantiles, self.levels
-        low, high = self._tails()
+        low, high = self.tails()
         density = p.diff() / q.diff(dim=-1)
         piece = self._piece(value)
         inner = _pick(density.log(), piece)
@@ -214,7 +214,7 @@ class QuantileDistribution(Distribution):
     def cdf(self, value: Tensor) -> Tensor:
         """Give the probability of at most a value."""
         q, p = self.quantiles, self.levels
-        low, high = self._tails()
+        low, high = self.tails()
         piece = self._piece(value)
         q0, q1 = _pick(q, piece), _pick(q, piece + 1)
         inner = p[piece] + (p[piece + 1] - p[piece]) * (value - q0) / (q1 - q0)
@@ -227,7 +227,7 @@ class QuantileDistribution(Distribution):
         """Give the quantile of a probability."""
         q, p = self.quantiles, self.levels
         value = value.expand(torch.broadcast_shapes(value.shape, q.shape[:-1]))
-        low, high = self._tails()
+        low, high = self.tails()
         piece = (torch.searchsorted(p, value.contiguous(), right=True) - 1).clamp(0, len(p) - 2)
         q0, q1 = _pick(q, piece), _pick(q, piece + 1)
         inner = q0 + (q1 - q0) * (value - p[piece]) / (p[piece + 1] - p[piece])
@@ -240,7 +240,7 @@ class QuantileDistribution(Distribution):
         n_below = (value[..., None] >= self.quantiles).sum(-1)
         return (n_below - 1).clamp(0, len(self.levels) - 2)
 
-    def _tails(self) -> tuple[Tensor, Tensor]:
+    def tails(self) -> tuple[Tensor, Tensor]:
         """Give the mean length of either tail: where the density goes on as it is inside."""
         q, p = self.quantiles, self.levels
         low = p[0] * (q[..., 1] - q[..., 0]) / (p[1] - p[0])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from latentode.nn.precision import widened
 from latentode.solvers import Stats, odeint
 from latentode.solvers.arguments import check_choices
 from latentode.solvers.checks import check_positive, check_whole
@@ -105,7 +106,7 @@ class ODEBlock(nn.Module):
         """Give the state (B, D + augment, ...) at the final depth, from y (B, D, ...) at 0."""
         solution = odeint(
             self.field,
-            self._augmented(y),
+            widened(self._augmented(y)),
             torch.stack([torch.zeros_like(self.depth), self.depth]),
             method=self.method,
             rtol=self.rtol,

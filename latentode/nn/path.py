@@ -1,6 +1,7 @@
 """Latent paths: from a state at one time to the states at others."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -10,8 +11,9 @@ from latentode.nn.controls import NO_INPUTS, Controls, Inputs, chosen_inputs
 from latentode.nn.driven import Driven, field_at, told_to
 from latentode.nn.latent_time import SLOWING, Clock, far_time
 from latentode.nn.pieces import along, pieces_of
-from latentode.nn.vector_field import Frame
-from latentode.solvers import odeint
+from latentode.nn.precision import widened, without_autocast
+from latentode.nn.vector_field import Field, Frame
+from latentode.solvers import Stats, odeint
 from latentode.solvers.arguments import check_choices
 from latentode.solvers.checks import check_positive
 
@@ -73,6 +75,7 @@ class ODEPath(nn.Module):
         self.field = field
         self.speed = speed
         self.clock = clock
+        self.costs: list[Stats] | None = None
         self.solve = partial(
             odeint,
             method=method,
@@ -84,7 +87,15 @@ class ODEPath(nn.Module):
         )
 
     def forward(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
-        """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,)."""
+        """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,).
+
+        Under autocast, too, they are solved in float32.
+        """
+        z0 = widened(z0)
+        with without_autocast(z0):
+            return self._both_ways(z0, t0, ts, inputs)
+
+    def _both_ways(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs) -> Tensor:
         since, told = self.speed * self.clock.latent(ts - t0[:, None]), told_to(self.field, inputs)
         is_later = since >= 0
         if bool(is_later.all()) or not bool(is_later.any()):
@@ -120,13 +131,19 @@ class ODEPath(nn.Module):
         frame_of = getattr(self.field, "frame", None)
         if frame_of is not None:
             frame: Frame = frame_of()
-            ys = self.solve(frame.field, z0, since).ys
+            ys = self._ys(frame.field, z0, since)
             return frame.leave(since[:, 1:], ys[:, 1:])
         # What does not change between the steps is computed once for all of them.
         prepared = getattr(self.field, "prepared", None)
         field = self.field if prepared is None else prepared()
-        zs: Tensor = self.solve(field, z0, t0[:, None] + since).ys[:, 1:]
-        return zs
+        return self._ys(field, z0, t0[:, None] + since)[:, 1:]
+
+    def _ys(self, field: Field, z0: Tensor, ts: Tensor) -> Tensor:
+        solution = self.solve(field, z0, ts)
+        if self.costs is not None:
+            self.costs.append(solution.stats)
+        ys: Tensor = solution.ys
+        return ys
 
     def _driven(
         self, driven: Driven, z0: Tensor, t0: Tensor, since: Tensor, told: Inputs
@@ -136,8 +153,7 @@ class ODEPath(nn.Module):
 
         def solve(u: Callable[[Tensor], Tensor] | None, z: Tensor, since: Tensor) -> Tensor:
             field = driven.driven(u, told.static)
-            zs: Tensor = self.solve(field, z, begin[:, None] + since).ys
-            return zs
+            return self._ys(field, z, begin[:, None] + since)
 
         def moving(controls: Controls) -> Callable[[Tensor], Tensor]:
             def u(t: Tensor) -> Tensor:
@@ -155,6 +171,23 @@ class ODEPath(nn.Module):
         return along(
             pieces, z0, since.abs(), lambda u, z, gone: solve(lambda _: u, z, sign * gone)
         )
+
+
+@contextlib.contextmanager
+def counted(path: nn.Module) -> Iterator[list[Stats]]:
+    """Give a list to which each solve of a path adds what it costs, for as long as this lasts.
+
+    What a backward pass costs is added to the same numbers once it is over.
+    """
+    paths = [part for part in path.modules() if isinstance(part, ODEPath)]
+    costs: list[Stats] = []
+    for one in paths:
+        one.costs = costs
+    try:
+        yield costs
+    finally:
+        for one in paths:
+            one.costs = None
 
 
 class GRUStep(nn.Module):

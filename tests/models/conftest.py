@@ -29,7 +29,7 @@ def batch(data):
     return max(data.train_dataloader(), key=lambda batch: int(batch.lengths.min()))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build():
     """Give what makes a model of the waves, always with the same weights."""
 

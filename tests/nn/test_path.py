@@ -161,3 +161,11 @@ def test_the_rate_is_the_slope_of_a_path():
 def test_no_time_passes_without_speed():
     with pytest.raises(ValueError, match="speed=0 must be a positive number"):
         ODEPath(MLPField(4), speed=0)
+
+
+def test_a_path_is_the_same_under_autocast():
+    path = ODEPath(MLPField(4, 8), rtol=1e-5, atol=1e-5)
+    z0, t0, ts = torch.randn(3, 4).bfloat16(), torch.zeros(3), torch.tensor([[1.0, -2.0]] * 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        within = path(z0, t0, ts)
+    torch.testing.assert_close(within, path(z0.float(), t0, ts), rtol=0, atol=0)
