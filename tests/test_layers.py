@@ -35,7 +35,7 @@ LAYERS = {
         {"data", "models", "forecaster", "datasets", "versions"}, {"numpy", "pandas", "yaml"}
     ),
     "__main__": Layer({"cli"}, set()),
-    "datasets": Layer({"solvers"}, {"torch", "numpy", "pandas"}),
+    "datasets": Layer({"solvers"}, {"torch", "numpy", "pandas", "mujoco"}),
     "versions": Layer(set(), {"torch"}),
     "supervised": Layer(
         {"solvers", "nn", "data", "models", "forecaster"}, {"torch", "numpy", "pandas", "sklearn"}
@@ -45,7 +45,7 @@ LAYERS = {
         {"torch", "numpy", "pandas", "sklearn", "safetensors", "matplotlib"},
     ),
 }
-LAZY = {"matplotlib", "pyarrow"}  # optional, so never imported with the module
+LAZY = {"mujoco", "matplotlib", "pyarrow"}  # optional, so never imported with the module
 SLOW = {"torch", "pandas", "lightning", "sklearn"}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
