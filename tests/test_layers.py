@@ -145,6 +145,12 @@ def test_every_public_name_is_found(name):
     assert name in dir(latentode)
 
 
+def test_parts_are_found_without_an_import_of_their_own():
+    run = "import latentode; latentode.datasets.fetch_ushcn, latentode.nn, latentode.plotting"
+    subprocess.run([sys.executable, "-c", run], check=True)
+    assert {"datasets", "nn", "plotting"} < {*dir(latentode)}
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'forecast'"):
         _ = latentode.forecast
