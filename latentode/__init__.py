@@ -79,6 +79,8 @@ _HOMES = {
     "show_versions": "latentode.versions",
     "write_parquet": "latentode.data",
 }
+# Parts of the package that are found without an import of their own: latentode.datasets.make_...
+_PARTS = ("adapters", "data", "datasets", "metrics", "models", "nn", "plotting", "solvers")
 __all__ = [
     "DecayedMean",
     "Event",
@@ -120,8 +122,10 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _PARTS:
+        return import_module(f"latentode.{name}")
     raise AttributeError(f"module 'latentode' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, *_PARTS, "__version__"]

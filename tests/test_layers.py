@@ -35,7 +35,7 @@ LAYERS = {
         {"data", "models", "forecaster", "datasets", "versions"}, {"numpy", "pandas", "yaml"}
     ),
     "__main__": Layer({"cli"}, set()),
-    "datasets": Layer({"solvers"}, {"torch", "numpy", "pandas"}),
+    "datasets": Layer({"solvers"}, {"torch", "numpy", "pandas", "mujoco"}),
     "versions": Layer(set(), {"torch"}),
     "supervised": Layer(
         {"solvers", "nn", "data", "models", "forecaster"}, {"torch", "numpy", "pandas", "sklearn"}
@@ -45,7 +45,7 @@ LAYERS = {
         {"torch", "numpy", "pandas", "sklearn", "safetensors", "matplotlib"},
     ),
 }
-LAZY = {"matplotlib", "pyarrow"}  # optional, so never imported with the module
+LAZY = {"mujoco", "matplotlib", "pyarrow"}  # optional, so never imported with the module
 SLOW = {"torch", "pandas", "lightning", "sklearn"}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
@@ -143,6 +143,13 @@ sys.exit(", ".join(sorted({SLOW} & set(sys.modules))) or 0)
 def test_every_public_name_is_found(name):
     assert getattr(latentode, name) is not None
     assert name in dir(latentode)
+
+
+def test_parts_are_found_without_an_import_of_their_own():
+    run = "import latentode; latentode.plotting.plot_forecast, latentode.metrics"
+    subprocess.run([sys.executable, "-c", run], check=True)
+    assert latentode.datasets.fetch_ushcn.__module__ == "latentode.datasets.climate"
+    assert {"datasets", "nn", "plotting"} < {*dir(latentode)}
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error():

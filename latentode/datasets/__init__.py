@@ -14,6 +14,7 @@ from latentode.datasets.bundled import (
 from latentode.datasets.climate import fetch_ushcn
 from latentode.datasets.diffusions import make_brusselator, make_double_ou
 from latentode.datasets.downloads import DownloadError, data_folder, download
+from latentode.datasets.hopper import make_hopper
 from latentode.datasets.ode_bank import make_ode_bank
 from latentode.datasets.periodic import make_periodic
 from latentode.datasets.physionet import fetch_physionet2012
@@ -36,6 +37,7 @@ __all__ = [
     "load_remifentanil",
     "make_brusselator",
     "make_double_ou",
+    "make_hopper",
     "make_ode_bank",
     "make_periodic",
     "make_spirals",
