@@ -102,9 +102,10 @@ class LatentODEForecaster(TrainedForecaster):
         Train to foretell what follows random cuts; or to fill in rows that are hidden, for
         `smooth`; or to reconstruct what is read, which is the variational autoencoder of Chen et
         al. (2018).
-    likelihood : {"gaussian", "student-t", "quantiles"}, default="gaussian"
+    likelihood : {"gaussian", "student-t", "quantiles", "flow"}, default="gaussian"
         Family of the distribution of a value around the latent path: normal; with heavier tails,
-        for outliers; or any, by its quantiles.
+        for outliers; any, by its quantiles; or, of all values of a series at one time together,
+        any, by a continuous normalizing flow. See ``docs/uncertainty.md``.
     posterior : {"normal", "flow"}, default="normal"
         Family of the distribution of the latent state: normal; or that, bent by a continuous
         normalizing flow, so that a state may have several likely places.
@@ -492,8 +493,9 @@ class LatentODEForecaster(TrainedForecaster):
         """Draw values from the forecast, joint in time.
 
         A draw of a series is one latent path, and noise of its own at every time and for every
-        variable. Draws of different series are independent, and do not depend on what else is
-        asked. They are those of the model before `calibrate`.
+        variable; with ``likelihood="flow"``, the noise of variables at one time is joint. Draws of
+        different series are independent, and do not depend on what else is asked. They are those
+        of the model before `calibrate`.
 
         Parameters
         ----------

@@ -13,7 +13,15 @@ from latentode.models.objectives import Losses, Objective, fit_of_mean, values_o
 from latentode.models.one_loss import diverged
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
-from latentode.nn import Context, Decoder, Encoder, MechanisticDecoder, Where, everywhere
+from latentode.nn import (
+    Context,
+    Decoder,
+    Encoder,
+    FlowLikelihood,
+    MechanisticDecoder,
+    Where,
+    everywhere,
+)
 from latentode.nn.posterior import FlowedPosterior, NormalPosterior, Posterior
 from latentode.nn.segments import carried, segment_path
 from latentode.solvers import SolverError
@@ -84,6 +92,8 @@ class LatentModel(lightning.LightningModule):
                 f"variable_weights must be of shape (D,) with D={decoder.n_features}, not "
                 f"{tuple(variable_weights.shape)}."
             )
+        if self.joint is not None:
+            self.joint.leave_out(variable_weights == 0)
         self.context_weight = context_weight
         self.observation_dropout = observation_dropout
         self.learning_rate = learning_rate
@@ -94,6 +104,12 @@ class LatentModel(lightning.LightningModule):
             check = getattr(penalty, "check", None)
             if check is not None:
                 check(self)
+
+    @property
+    def joint(self) -> FlowLikelihood | None:
+        """What makes one distribution of all values of a time of a series, if anything does."""
+        likelihood = getattr(self.decoder, "likelihood", None)
+        return likelihood if isinstance(likelihood, FlowLikelihood) else None
 
     def forward(self, batch: Batch) -> Distribution:
         """Give p(x) at the times asked about, of shape (B, P, D), from the center of q."""
@@ -135,10 +151,13 @@ class LatentModel(lightning.LightningModule):
         """Give where the values to tell are, and their weights.
 
         These are the observed ones among those asked, one by one; or all of them, and the weight
-        of those not observed is 0, where most are observed.
+        of those not observed is 0, where most are observed. Where values have a distribution
+        together, it is that of the observed ones that count.
         """
         of_time = torch.where(batch.ts > 0, 1.0, self.context_weight)
-        if 2 * int(batch.targets_mask.sum()) > batch.targets_mask.numel():
+        if self.joint is not None:
+            batch = batch._replace(targets_mask=batch.targets_mask & (self.variable_weights > 0))
+        elif 2 * int(batch.targets_mask.sum()) > batch.targets_mask.numel():
             weights = of_time[..., None] * self.variable_weights * batch.targets_mask
             return everywhere(batch.ts, self.decoder.n_features), weights
         where = values_of(batch)
