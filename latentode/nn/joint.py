@@ -161,17 +161,21 @@ class Joint(Distribution):
         """Give the log density of each row, shared out among its values in equal parts.
 
         So that the parts of a row add up to the log density of all its values; those that are
-        NaN are not among them, and have no part.
+        NaN are not among them, and have no part. A flow in training gives about that, over few
+        steps, less their error.
         """
         came = value.isfinite().expand(self.batch_shape)
         # What did not come must not reach a gradient either.
         x = torch.where(came, value, self._normal.loc.detach())
         there = self._there & self._rows.put(came, self.n_features)
-        table = self._rows.put((x - self._normal.loc) / self._normal.scale, self.n_features)
-        z, log_det = self._flow.back(table, self._told, there)
-        single = -0.5 * self._rows.pick(z).square() - self._normal.scale.log() - _LOG_ROOT
+        scores = torch.where(came, (x - self._normal.loc) / self._normal.scale, 0.0)
+        table = self._rows.put(scores, self.n_features)
+        back = self._flow.back(table, self._told, there)
+        single = -0.5 * self._rows.pick(back.z).square() - self._normal.scale.log() - _LOG_ROOT
         of_values = self._rows.put(torch.where(came, single, 0.0), self.n_features).sum(1)
         counts = self._rows.put(came.to(value), self.n_features).sum(1).clamp(min=1)
+        # Else a field learns to be so rough that the error of its steps passes for density.
+        log_det = back.log_det - back.error if self._flow.training else back.log_det
         shares = ((of_values + log_det) / counts)[:, None].expand(-1, self.n_features)
         return torch.where(came, self._rows.pick(shares), torch.nan)
 
