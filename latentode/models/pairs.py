@@ -10,7 +10,7 @@ from torch import Tensor
 from latentode.data import Batch, RowRange, ScaledPanel, gather_context, in_float64
 
 # Series, and pairs of a series and a time, that are forecast at a time at most.
-_MOST_SERIES, _MOST_PAIRS = 1024, 50_000
+_MOST_SERIES, MOST_PAIRS = 1024, 50_000
 
 
 class Some(NamedTuple):
@@ -61,7 +61,7 @@ def batches_of_pairs(
     since: np.ndarray,
     *,
     max_rows: int,
-    most_pairs: int = _MOST_PAIRS,
+    most_pairs: int = MOST_PAIRS,
 ) -> Iterator[Some]:
     """Go through all pairs of a series and a time in batches of bounded size."""
     for pairs in _split(series, most_pairs):

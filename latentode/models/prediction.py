@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from latentode.data import Batch, ScaledPanel, Scaler
 from latentode.models.latent_model import LatentModel
-from latentode.models.pairs import batches_of_pairs
+from latentode.models.pairs import MOST_PAIRS, batches_of_pairs
 from latentode.nn import Drawn, Joint, Mixture
 
 # Pairs of a time and a draw that are decoded at a time at most.
@@ -104,8 +104,8 @@ def forecast(
         np.full((n, d), np.nan),
         np.full((n, d), np.nan),
     )
-    at_once = {"most_pairs": _MOST_JOINT} if module.joint is not None else {}
-    for some in batches_of_pairs(scaled, series, since, max_rows=max_rows, **at_once):
+    most = MOST_PAIRS if module.joint is None else _MOST_JOINT
+    for some in batches_of_pairs(scaled, series, since, max_rows=max_rows, most_pairs=most):
         mean, mixture = _predicted(module, some.batch, n_draws)
         told.mean[some.pairs] = some.of_pairs(mean)
         told.std[some.pairs] = some.of_pairs(mixture.variance).sqrt()

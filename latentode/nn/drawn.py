@@ -1,5 +1,6 @@
 """Several joint distributions in equal parts, known by draws from them."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -46,7 +47,7 @@ class Drawn:
         """Give the log density of all that came of a row (..., D), in equal parts; see `Joint`."""
         counts = x.isfinite().sum(-1, keepdim=True)
         rows = torch.stack([part.log_prob(x) * counts for part in self.parts])
-        return (rows.logsumexp(dim=0) - torch.tensor(len(rows)).log()) / counts
+        return (rows.logsumexp(dim=0) - math.log(len(rows))) / counts
 
     def quantile(self, levels: Tensor) -> Tensor:
         """Give the quantiles (..., K) of K probabilities for each value on its own."""
@@ -58,10 +59,8 @@ class Drawn:
     @cached_property
     def _points(self) -> Tensor:
         """Give the points (M, ...) of all parts."""
-        e = standard_points(_N_POINTS, self.parts[0].n_features)
-        own = e.to(self.parts[0].mean).chunk(len(self.parts))
-        placed = [part.placed(points) for part, points in zip(self.parts, own, strict=True)]
-        return torch.cat(placed)
+        e = standard_points(_N_POINTS, self.parts[0].n_features).chunk(len(self.parts))
+        return torch.cat([part.placed(own) for part, own in zip(self.parts, e, strict=True)])
 
     @cached_property
     def _single(self) -> QuantileDistribution:

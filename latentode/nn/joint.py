@@ -137,17 +137,17 @@ class Joint(Distribution):
     @property
     def mean(self) -> Tensor:
         """The mean of each value, over points that stand for the base."""
-        return self.placed(standard_points(_N_POINTS, self.n_features).to(self._told)).mean(0)
+        return self._points().mean(0)
 
     @property
     def variance(self) -> Tensor:
         """The variance of each value, likewise."""
-        points = self.placed(standard_points(_N_POINTS, self.n_features).to(self._told))
-        return points.var(dim=0, correction=0)
+        return self._points().var(dim=0, correction=0)
 
     def placed(self, e: Tensor) -> Tensor:
         """Give the values (M, ...) that M points (M, D) of the base become in every row."""
-        scores = self._flow(e.expand(len(self._told), *e.shape), self._told, self._there)
+        e = e.to(self._told).expand(len(self._told), *e.shape)
+        scores = self._flow(e, self._told, self._there)
         scores = torch.stack([self._rows.pick(table) for table in scores.unbind(1)])
         return self._normal.loc + self._normal.scale * scores
 
@@ -178,6 +178,9 @@ class Joint(Distribution):
         log_det = back.log_det - back.error if self._flow.training else back.log_det
         shares = ((of_values + log_det) / counts)[:, None].expand(-1, self.n_features)
         return torch.where(came, self._rows.pick(shares), torch.nan)
+
+    def _points(self) -> Tensor:
+        return self.placed(standard_points(_N_POINTS, self.n_features))
 
 
 def standard_points(n: int, size: int) -> Tensor:
