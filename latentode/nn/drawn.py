@@ -10,7 +10,7 @@ from torch import Tensor
 from latentode.nn.joint import Joint, standard_points
 from latentode.nn.likelihood import QuantileDistribution
 
-# Points of all parts together, and how many neighbours of them make a quantile.
+# Points of all parts together, or nearly so many, and how many neighbours make a quantile.
 _N_POINTS, _N_NEIGHBOURS = 256, 4
 
 
@@ -23,7 +23,7 @@ class Drawn:
     Parameters
     ----------
     parts : sequence of Joint
-        As many as divide 128, or one.
+        With the same rows and variables.
     """
 
     def __init__(self, parts: Sequence[Joint]) -> None:
@@ -45,7 +45,7 @@ class Drawn:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Give the log density of all that came of a row (..., D), in equal parts; see `Joint`."""
-        counts = x.isfinite().sum(-1, keepdim=True)
+        counts = (~x.isnan()).sum(-1, keepdim=True)
         rows = torch.stack([part.log_prob(x) * counts for part in self.parts])
         return (rows.logsumexp(dim=0) - math.log(len(rows))) / counts
 
@@ -59,7 +59,9 @@ class Drawn:
     @cached_property
     def _points(self) -> Tensor:
         """Give the points (M, ...) of all parts."""
-        e = standard_points(_N_POINTS, self.parts[0].n_features).chunk(len(self.parts))
+        n = len(self.parts)
+        n_each = max(_N_POINTS // n // _N_NEIGHBOURS, 1) * _N_NEIGHBOURS
+        e = standard_points(n * n_each, self.parts[0].n_features).split(n_each)
         return torch.cat([part.placed(own) for part, own in zip(self.parts, e, strict=True)])
 
     @cached_property

@@ -164,7 +164,7 @@ class Joint(Distribution):
         NaN are not among them, and have no part. A flow in training gives about that, over few
         steps, less their error.
         """
-        came = value.isfinite().expand(self.batch_shape)
+        came = ~value.isnan().expand(self.batch_shape)
         # What did not come must not reach a gradient either.
         x = torch.where(came, value, self._normal.loc.detach())
         there = self._there & self._rows.put(came, self.n_features)

@@ -73,17 +73,21 @@ def test_it_is_saved_with_its_flow_and_comes_again_with_the_seed(
     pd.testing.assert_frame_equal(again.predict_quantiles(7.0), fitted.predict_quantiles(7.0))
 
 
-def test_it_does_all_that_others_do(fitted, ripples):
+def test_it_is_calibrated_measured_and_told_more_as_others_are(fitted, ripples):
     model = copy.deepcopy(fitted)
     later = ripples.assign(time=ripples.time + 6.5)
-    model.calibrate(later)
-    model.update(later)
-    table = model.evaluate(
-        later.assign(time=later.time + 7), ["crps", "nll", "coverage_90"], baselines=False
-    )
+    model.calibrate(later).update(later)
+    after = later.assign(time=later.time + 7)
+    table = model.evaluate(after, ["crps", "nll", "coverage_90"], baselines=False)
     assert np.isfinite(table).all(axis=None)
     assert np.isfinite(model.smooth(ripples)[["a", "b"]]).all(axis=None)
+
+
+@pytest.mark.slow
+def test_it_is_trained_further_and_looks_back_as_others_do(fitted, ripples):
+    model = copy.deepcopy(fitted)
     model.partial_fit(ripples.assign(time=ripples.time + 30), epochs=1)
+    assert model.history_.stage.iloc[-1] == "further"
     past = fitted.backtest(ripples, horizon=1.0, n_cutoffs=1, baselines=False)
     assert np.isfinite(past[["mse", "crps"]]).all(axis=None)
 
