@@ -31,7 +31,8 @@ class Told(NamedTuple):
         Quantiles of the levels asked.
     cdf, log_density : ndarray of shape (P, D)
         Probability of at most the value that came, and logarithm of the density there; NaN where
-        none came.
+        none came. Where values have a distribution together, the density is that of all that came
+        at a time, in equal parts.
     """
 
     mean: np.ndarray
