@@ -52,8 +52,9 @@ class Drawing(ABC):
         """Draw values from the forecast, joint in time.
 
         A draw of a series is one latent path, and noise of its own at every time and for every
-        variable. Draws of different series are independent, and do not depend on what else is
-        asked. They are those of the model before `calibrate`.
+        variable; with ``likelihood="flow"``, the noise of variables at one time is joint. Draws of
+        different series are independent, and do not depend on what else is asked. They are those
+        of the model before `calibrate`.
 
         Parameters
         ----------

@@ -93,9 +93,10 @@ class LatentODEForecaster(Drawing, TrainedForecaster):
         Train to foretell what follows random cuts; or to fill in rows that are hidden, for
         `smooth`; or to reconstruct what is read, which is the variational autoencoder of Chen et
         al. (2018).
-    likelihood : {"gaussian", "student-t", "quantiles"}, default="gaussian"
+    likelihood : {"gaussian", "student-t", "quantiles", "flow"}, default="gaussian"
         Family of the distribution of a value around the latent path: normal; with heavier tails,
-        for outliers; or any, by its quantiles.
+        for outliers; any, by its quantiles; or, of all values of a series at one time together,
+        any, by a continuous normalizing flow. See ``docs/uncertainty.md``.
     posterior : {"normal", "flow"}, default="normal"
         Family of the distribution of the latent state: normal; or that, bent by a continuous
         normalizing flow, so that a state may have several likely places.

@@ -11,7 +11,7 @@ from latentode.forecaster.mechanistic import build_mechanistic
 from latentode.forecaster.time_limit import seconds_of
 from latentode.models import ELBO, LatentODE, feature_weights
 from latentode.nn import (
-    LIKELIHOODS,
+    FAMILIES,
     POSTERIORS,
     Decoder,
     DrivenField,
@@ -140,10 +140,13 @@ def check_choices(forecaster: "LatentODEForecaster") -> None:
     if not isinstance(forecaster.refit, bool | np.bool_):
         raise TypeError(f"refit={forecaster.refit} must be True or False.")
     check_choice("objective", forecaster.objective, DESIGNS)
-    check_choice("likelihood", forecaster.likelihood, LIKELIHOODS)
+    check_choice("likelihood", forecaster.likelihood, FAMILIES)
     check_choice("posterior", forecaster.posterior, POSTERIORS)
-    if forecaster.noise_cols is not None and forecaster.likelihood == "quantiles":
-        raise ValueError("noise_cols goes with likelihood=gaussian or student-t, not quantiles.")
+    if forecaster.noise_cols is not None and forecaster.likelihood in ("quantiles", "flow"):
+        raise ValueError(
+            "noise_cols goes with likelihood=gaussian or student-t, not "
+            f"{forecaster.likelihood}.\nFix: model.set_params(likelihood='gaussian')"
+        )
     methods = [name for name, tableau in METHODS.items() if tableau.error is not None]
     if forecaster.method not in methods:
         raise ValueError(

@@ -14,7 +14,15 @@ from latentode.models.objectives import Objective, fit_of_mean, values_of
 from latentode.models.one_loss import diverged
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
-from latentode.nn import Context, Decoder, Encoder, MechanisticDecoder, Where, everywhere
+from latentode.nn import (
+    Context,
+    Decoder,
+    Encoder,
+    FlowLikelihood,
+    MechanisticDecoder,
+    Where,
+    everywhere,
+)
 from latentode.nn.crps import crps
 from latentode.nn.path import counted
 from latentode.nn.posterior import FlowedPosterior, NormalPosterior, Posterior
@@ -87,6 +95,8 @@ class LatentModel(Checkpointed):
                 f"variable_weights must be of shape (D,) with D={decoder.n_features}, not "
                 f"{tuple(variable_weights.shape)}."
             )
+        if self.joint is not None:
+            self.joint.leave_out(variable_weights == 0)
         self.context_weight = context_weight
         self.observation_dropout = observation_dropout
         self.learning_rate = float(learning_rate)  # numpy's own would be in every checkpoint
@@ -97,6 +107,12 @@ class LatentModel(Checkpointed):
             check = getattr(penalty, "check", None)
             if check is not None:
                 check(self)
+
+    @property
+    def joint(self) -> FlowLikelihood | None:
+        """What makes one distribution of all values of a time of a series, if anything does."""
+        likelihood = getattr(self.decoder, "likelihood", None)
+        return likelihood if isinstance(likelihood, FlowLikelihood) else None
 
     def forward(self, batch: Batch) -> Distribution:
         """Give p(x) at the times asked about, of shape (B, P, D), from the center of q."""
@@ -138,10 +154,13 @@ class LatentModel(Checkpointed):
         """Give where the values to tell are, and their weights.
 
         These are the observed ones among those asked, one by one; or all of them, and the weight
-        of those not observed is 0, where most are observed.
+        of those not observed is 0, where most are observed. Where values have a distribution
+        together, it is that of the observed ones that count.
         """
         of_time = torch.where(batch.ts > 0, 1.0, self.context_weight)
-        if 2 * int(batch.targets_mask.sum()) > batch.targets_mask.numel():
+        if self.joint is not None:
+            batch = batch._replace(targets_mask=batch.targets_mask & (self.variable_weights > 0))
+        elif 2 * int(batch.targets_mask.sum()) > batch.targets_mask.numel():
             weights = of_time[..., None] * self.variable_weights * batch.targets_mask
             return everywhere(batch.ts, self.decoder.n_features), weights
         where = values_of(batch)

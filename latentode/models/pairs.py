@@ -10,7 +10,7 @@ from torch import Tensor
 from latentode.data import Batch, RowRange, ScaledPanel, gather_context, in_float64
 
 # Series, and pairs of a series and a time, that are forecast at a time at most.
-_MOST_SERIES, _MOST_PAIRS = 1024, 50_000
+_MOST_SERIES, MOST_PAIRS = 1024, 50_000
 
 
 class Some(NamedTuple):
@@ -56,10 +56,15 @@ class Some(NamedTuple):
 
 
 def batches_of_pairs(
-    scaled: ScaledPanel, series: np.ndarray, since: np.ndarray, *, max_rows: int
+    scaled: ScaledPanel,
+    series: np.ndarray,
+    since: np.ndarray,
+    *,
+    max_rows: int,
+    most_pairs: int = MOST_PAIRS,
 ) -> Iterator[Some]:
     """Go through all pairs of a series and a time in batches of bounded size."""
-    for pairs in _split(series):
+    for pairs in _split(series, most_pairs):
         chosen, row = np.unique(series[pairs], return_inverse=True)
         place, ts = _pad_times(row, since[pairs], len(chosen))
         end = scaled.offsets[torch.tensor(chosen) + 1]
@@ -69,7 +74,7 @@ def batches_of_pairs(
         yield Some(batch, pairs, chosen, row, place)
 
 
-def _split(series: np.ndarray) -> Iterator[np.ndarray]:
+def _split(series: np.ndarray, most_pairs: int) -> Iterator[np.ndarray]:
     """Split pairs of a series and a time into batches in which no series has far more than others.
 
     A batch is padded to the most times of a series, so series with about as many go together.
@@ -80,12 +85,12 @@ def _split(series: np.ndarray) -> Iterator[np.ndarray]:
     start = 0
     while start < len(order):
         widest = size[order[start]]
-        n_series = int(min(_MOST_SERIES, max(_MOST_PAIRS // widest, 1)))
+        n_series = int(min(_MOST_SERIES, max(most_pairs // widest, 1)))
         own = series[order[start : start + n_series * widest]]
         number = np.cumsum(np.diff(own, prepend=own[0]) != 0)
         n_pairs = int(np.searchsorted(number, n_series))
-        for part in range(start, start + n_pairs, _MOST_PAIRS):
-            yield order[part : min(part + _MOST_PAIRS, start + n_pairs)]
+        for part in range(start, start + n_pairs, most_pairs):
+            yield order[part : min(part + most_pairs, start + n_pairs)]
         start += n_pairs
 
 

@@ -11,11 +11,13 @@ from torch.distributions import Distribution
 
 from latentode.data import Batch, ScaledPanel, Scaler
 from latentode.models.latent_model import LatentModel
-from latentode.models.pairs import batches_of_pairs
-from latentode.nn import Mixture
+from latentode.models.pairs import MOST_PAIRS, batches_of_pairs
+from latentode.nn import Drawn, Joint, Mixture
 
 # Pairs of a time and a draw that are decoded at a time at most.
 _MOST_DRAWN = 20_000
+# Pairs that are forecast at a time by a model of joint distributions, which keeps draws of them.
+_MOST_JOINT = 2_000
 
 
 class Told(NamedTuple):
@@ -29,7 +31,8 @@ class Told(NamedTuple):
         Quantiles of the levels asked.
     cdf, log_density : ndarray of shape (P, D)
         Probability of at most the value that came, and logarithm of the density there; NaN where
-        none came.
+        none came. Where values have a distribution together, the density is that of all that came
+        at a time, in equal parts.
     """
 
     mean: np.ndarray
@@ -102,7 +105,8 @@ def forecast(
         np.full((n, d), np.nan),
         np.full((n, d), np.nan),
     )
-    for some in batches_of_pairs(scaled, series, since, max_rows=max_rows):
+    most = MOST_PAIRS if module.joint is None else _MOST_JOINT
+    for some in batches_of_pairs(scaled, series, since, max_rows=max_rows, most_pairs=most):
         mean, mixture = _predicted(module, some.batch, n_draws)
         told.mean[some.pairs] = some.of_pairs(mean)
         told.std[some.pairs] = some.of_pairs(mixture.variance).sqrt()
@@ -170,7 +174,7 @@ def sample(
             many = some.batch.repeated(len(z0))
             zs = module.carry(z0.flatten(0, 1), many.context, many.ts)
             p = module.decode(zs, many.ts, many.context)
-            values = p.icdf(torch.tensor(level[rows]).flatten(0, 1))
+            values = _placed(p, torch.tensor(level[rows]).flatten(0, 1))
             for i, value in enumerate(values.unflatten(0, (len(z0), -1)), start=start):
                 drawn[i, some.pairs] = some.of_pairs(value)
     return drawn
@@ -202,7 +206,7 @@ def in_double(module: LatentModel) -> LatentModel:
     return copy.deepcopy(module).double()
 
 
-def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor, Mixture]:
+def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor, Mixture | Drawn]:
     """Give the mean (B, P, D) of a forecast, and its distribution.
 
     The draws are the same for every series, so that no forecast depends on what else is asked,
@@ -218,8 +222,18 @@ def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor,
     z0 = q.center
     center = told(z0)
     if not n_draws:
-        return center.mean, Mixture([center])
+        return center.mean, _mixture([center])
     shape = n_draws // 2, z0.shape[-1]
     draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(z0)
     states = [q.placed(e) for e in torch.cat([draws, -draws])]
-    return center.mean, Mixture([told(z0) for z0 in states])
+    return center.mean, _mixture([told(z0) for z0 in states])
+
+
+def _mixture(parts: list[Distribution]) -> Mixture | Drawn:
+    joint = [p for p in parts if isinstance(p, Joint)]
+    return Drawn(joint) if joint else Mixture(parts)
+
+
+def _placed(p: Distribution, level: Tensor) -> Tensor:
+    """Give the values that probabilities stand for, one for each; of scores where p is joint."""
+    return p.of_scores(torch.special.ndtri(level)) if isinstance(p, Joint) else p.icdf(level)

@@ -2,7 +2,8 @@
 
 from latentode.nn.context import Context
 from latentode.nn.controls import Controls, Inputs
-from latentode.nn.decoder import Decoder
+from latentode.nn.decoder import FAMILIES, Decoder
+from latentode.nn.drawn import Drawn
 from latentode.nn.driven import DrivenField
 from latentode.nn.encoder import Encoder
 from latentode.nn.event_reader import Events, GRUEventReader, with_events_after
@@ -11,6 +12,8 @@ from latentode.nn.flow import ContinuousFlow, FlowDistribution
 from latentode.nn.flow_fields import FlowField, PlanarField
 from latentode.nn.flow_rates import Carried, Costs
 from latentode.nn.intensity import Intensity, SlowingField
+from latentode.nn.joint import FlowLikelihood, Joint
+from latentode.nn.joint_flow import JointFlow
 from latentode.nn.likelihood import (
     LIKELIHOODS,
     Gaussian,
@@ -34,6 +37,7 @@ from latentode.nn.vector_field import GatedField, MLPField, OscillatorField, Sec
 from latentode.nn.where import Where, everywhere
 
 __all__ = [
+    "FAMILIES",
     "LIKELIHOODS",
     "POSTERIORS",
     "Carried",
@@ -42,6 +46,7 @@ __all__ = [
     "Controls",
     "Costs",
     "Decoder",
+    "Drawn",
     "DrivenField",
     "Encoder",
     "EulerStep",
@@ -49,6 +54,7 @@ __all__ = [
     "Fading",
     "FlowDistribution",
     "FlowField",
+    "FlowLikelihood",
     "FlowedPosterior",
     "GRUDReader",
     "GRUEventReader",
@@ -59,6 +65,8 @@ __all__ = [
     "Inputs",
     "Intensity",
     "Interpolating",
+    "Joint",
+    "JointFlow",
     "Likelihood",
     "MLPField",
     "Mechanism",

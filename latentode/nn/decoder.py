@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from latentode.nn.context import Context
 from latentode.nn.controls import NO_INPUTS, Inputs, chosen_inputs
+from latentode.nn.joint import FlowLikelihood
 from latentode.nn.likelihood import LIKELIHOODS, Likelihood
 from latentode.nn.precision import widened
 from latentode.nn.rules import Fading, Interpolating
@@ -18,6 +19,7 @@ from latentode.solvers.checks import check_choice, check_part, check_sizes, chec
 Rule = Fading | Interpolating
 RULES: dict[str, type[Rule]] = {"fading": Fading, "interpolating": Interpolating}
 HEADS = ("linear", "mlp", "variable")
+FAMILIES = (*LIKELIHOODS, "flow")
 
 
 class Head(Protocol):
@@ -59,7 +61,7 @@ class Decoder(nn.Module):
         Width of the head's hidden layers, where it has any.
     likelihood : str or Module, default="gaussian"
         Family of the distribution: "gaussian", "student-t", "quantiles", or a module like
-        `Gaussian`.
+        `Gaussian`; or "flow", a `FlowLikelihood`, for values that depend on each other.
     head : {"linear", "mlp", "variable"}, default="linear"
         How numbers are read off the latent state: by a linear map, by a network for all variables
         at once, or by one network that is told the variable and what is known of it. Only the
@@ -91,7 +93,7 @@ class Decoder(nn.Module):
         n_features: int,
         hidden_size: int = 32,
         *,
-        likelihood: str | Likelihood = "gaussian",
+        likelihood: str | Likelihood | FlowLikelihood = "gaussian",
         head: str = "linear",
         rule: str | None = "fading",
         n_attention: int = 0,
@@ -109,12 +111,12 @@ class Decoder(nn.Module):
         self.n_controls = n_controls
         self.n_static = n_static
         self.n_features = n_features
-        self.likelihood = _likelihood(likelihood, n_features)
         if rule is not None:
             check_choice("rule", rule, RULES)
         self.rule: Rule | None = None if rule is None else RULES[rule](n_features)
         n_local = 0 if self.rule is None else self.rule.n_local
         n_read = latent_size + n_controls + n_static
+        self.likelihood = _likelihood(likelihood, n_features, n_read)
         sizes = n_read, n_local, hidden_size, n_features, self.likelihood.n_parameters
         check_choice("head", head, HEADS)
         if n_attention and head != "variable":
@@ -168,6 +170,10 @@ class Decoder(nn.Module):
                 location = location * (between + self.slack[where.variable])
             location = location + self.rule(known.rule, ts, where)
             raw = torch.cat([location[..., None], raw[..., 1:]], dim=-1)
+        if isinstance(self.likelihood, FlowLikelihood):
+            if noise is not None:
+                raise ValueError("known noise needs a Gaussian or StudentTNoise likelihood.")
+            return self.likelihood(raw, states, where)
         p: Distribution = self.likelihood(raw, where.variable, noise)
         return p
 
@@ -261,9 +267,18 @@ class VariableHead(nn.Module):
         return self.layers(hidden) + direct[series, time, variable]
 
 
-def _likelihood(likelihood: str | Likelihood, n_features: int) -> Likelihood:
+def _likelihood(
+    likelihood: str | Likelihood | FlowLikelihood, n_features: int, n_read: int
+) -> Likelihood | FlowLikelihood:
+    if isinstance(likelihood, FlowLikelihood) and likelihood.flow.told_size != n_read:
+        raise ValueError(
+            f"the decoder reads {n_read} numbers of a time, but its likelihood is told "
+            f"{likelihood.flow.told_size}.\nFix: FlowLikelihood({n_features}, {n_read})"
+        )
     if not isinstance(likelihood, str):
         return likelihood
-    check_choice("likelihood", likelihood, LIKELIHOODS)
+    check_choice("likelihood", likelihood, FAMILIES)
+    if likelihood == "flow":
+        return FlowLikelihood(n_features, n_read)
     made: Likelihood = LIKELIHOODS[likelihood](n_features)
     return made

@@ -178,7 +178,10 @@ class TestWithinASeries:
 
 
 class TestCalibration:
-    @pytest.mark.parametrize("likelihood", ["gaussian", "student-t", "quantiles"])
+    @pytest.mark.parametrize(
+        "likelihood",
+        ["gaussian", "student-t", "quantiles", pytest.param("flow", marks=pytest.mark.slow)],
+    )
     def test_intervals_hold_what_they_say_of_new_series(self, waves, likelihood):
         settings = SMALL | {"max_epochs": 3, "likelihood": likelihood}
         model = LatentODEForecaster(**settings).fit(waves)

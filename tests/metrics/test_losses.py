@@ -12,6 +12,7 @@ from latentode.metrics import (
     covered,
     crps_from_quantiles,
     crps_normal,
+    energy_score,
     nll_normal,
     pinball_loss,
     squared_error,
@@ -78,3 +79,37 @@ def test_the_nll_of_a_normal_is_that_of_scipy():
 def test_the_ends_of_an_interval_belong_to_it():
     truth = np.array([0.0, 2.0, 2.0001, np.nan])
     np.testing.assert_array_equal(covered(truth, np.zeros(4), np.full(4, 2.0)), [1, 1, 0, np.nan])
+
+
+class TestEnergyScore:
+    def test_that_of_a_point_is_the_distance_to_what_came(self):
+        truth = np.array([[0.0, 0.0], [1.0, np.nan], [np.nan, np.nan]])
+        score = energy_score(truth, np.full((7, 3, 2), [3.0, 4.0]))
+        np.testing.assert_allclose(score, [5.0, 2.0, np.nan])
+
+    def test_that_of_one_variable_is_the_crps(self):
+        rng = np.random.default_rng(0)
+        truth, draws = np.array([[0.7]]), 2 + 3 * rng.normal(size=(2000, 1, 1))
+        exact = crps_normal(truth[0], np.array([2.0]), np.array([3.0]))
+        assert energy_score(truth, draws) == pytest.approx(exact, rel=0.05)
+
+    def test_few_draws_are_no_disadvantage(self):
+        rng = np.random.default_rng(0)
+        truth, draws = rng.normal(size=(20_000, 2)), rng.normal(size=(20, 20_000, 2))
+        few, many = energy_score(truth, draws[:2]).mean(), energy_score(truth, draws).mean()
+        assert few == pytest.approx(many, abs=0.03)
+
+    def test_it_is_least_for_the_dependence_that_there_is(self):
+        rng = np.random.default_rng(0)
+
+        def drawn(correlation, *shape):
+            covariance = [[1.0, correlation], [correlation, 1.0]]
+            return rng.multivariate_normal(np.zeros(2), covariance, size=shape)
+
+        truth = drawn(0.9, 4000)
+        of = {c: energy_score(truth, drawn(c, 30, 4000)).mean() for c in (0.9, 0.0, -0.9)}
+        assert of[0.9] < of[0.0] < of[-0.9]
+
+    def test_one_draw_is_refused(self):
+        with pytest.raises(ValueError, match="at least 2 draws, not 1"):
+            energy_score(np.zeros((3, 2)), np.zeros((1, 3, 2)))

@@ -33,11 +33,20 @@ def batch(data):
 def build():
     """Give what makes a model of the waves, always with the same weights."""
 
-    def make(anchor="end", *, head="linear", rule="fading", rnn=False, flow=False, **options):
+    def make(
+        anchor="end",
+        *,
+        head="linear",
+        rule="fading",
+        rnn=False,
+        flow=False,
+        likelihood="gaussian",
+        **options,
+    ):
         readers = {"end": "gru", "start": "gru-backward", "rows": "gru-both"}
         with own_torch_state(0):
             encoder = Encoder(2, 4, 8, reader=readers[anchor], anchor=anchor, dropout=0.0)
-            decoder = Decoder(4, 2, 8, head=head, rule=rule)
+            decoder = Decoder(4, 2, 8, head=head, rule=rule, likelihood=likelihood)
             if rnn:
                 return RNN(encoder, decoder, **options)
             if flow:

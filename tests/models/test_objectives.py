@@ -92,6 +92,39 @@ class TestBounds:
         assert float(whole) == pytest.approx(total / n_values, rel=1e-3)
 
 
+class TestValuesTogether:
+    @torch.no_grad()
+    def test_before_training_losses_are_those_of_the_normal_distribution(self, build, batch):
+        plain, joint = (build(likelihood=name).eval() for name in ("gaussian", "flow"))
+        shared = {k: v for k, v in plain.state_dict().items() if ".likelihood." not in k}
+        joint.load_state_dict(shared, strict=False)
+        for objective in (Direct(), ELBO(n_samples=2), IWAE(2)):
+            of_plain, of_joint = (
+                objective_of(model, batch, objective).total for model in (plain, joint)
+            )
+            torch.testing.assert_close(of_joint, of_plain, rtol=1e-6, atol=1e-6)
+
+    @torch.no_grad()
+    def test_variables_without_a_weight_do_not_count(self, build, batch):
+        weights = torch.tensor([1.0, 0.0])
+        model = build(likelihood="flow", variable_weights=weights).eval()
+        torch.nn.init.normal_(model.joint.flow.outer.weight)
+        other = batch._replace(targets=batch.targets + torch.tensor([0.0, 3.0]))
+        before, after = (objective_of(model, some, Direct()).total for some in (batch, other))
+        assert before == after
+
+    @torch.no_grad()
+    def test_weights_do_not_reward_one_variable_for_another(self, build, batch):
+        """The loss is that of whole rows, whatever part of it a variable has."""
+        model = build(likelihood="flow", context_weight=1.0).eval()
+        torch.nn.init.normal_(model.joint.flow.outer.weight)
+        rows = batch.targets_mask.all(-1)
+        whole = batch._replace(targets_mask=batch.targets_mask & rows[..., None])
+        loss = objective_of(model, whole, Direct()).total
+        model.variable_weights[:] = torch.tensor([1.9, 0.1])
+        torch.testing.assert_close(objective_of(model, whole, Direct()).total, loss)
+
+
 class TestErrors:
     @pytest.mark.parametrize("p", [Normal(1.0, 2.0), StudentT(5.0, 1.0, 2.0)])
     def test_the_likelihood_is_that_of_the_distribution(self, p):
