@@ -18,7 +18,9 @@ def main(folder: Path, rank: int, n_ranks: int, backend: str) -> None:
     try:
         _run(folder, rank, n_ranks, backend)
     except BaseException as error:  # noqa: BLE001  it is raised again where it is waited for
-        (folder / f"error-{rank}").write_bytes(_as_bytes(error))
+        written = folder / f"written-{rank}"
+        written.write_bytes(_as_bytes(error))
+        written.rename(folder / f"error-{rank}")  # whole, or not there
         os._exit(1)  # the others may never come to where they could all end
 
 

@@ -105,15 +105,20 @@ def _wait(processes: Sequence["subprocess.Popen[bytes]"], folder: Path) -> None:
     codes: list[int | None] = [None]
     while None in codes:
         codes = [process.poll() for process in processes]
-        for rank, code in enumerate(codes):
-            if code:
-                _fail(rank, code, folder)
+        if any(codes):
+            _fail(codes, folder)
         time.sleep(_LOOK)
 
 
-def _fail(rank: int, code: int, folder: Path) -> NoReturn:
-    path = folder / f"error-{rank}"
-    if not path.exists():
+def _fail(codes: Sequence[int | None], folder: Path) -> NoReturn:
+    """Raise what ended the process that failed first: others then fail for want of it."""
+    paths = [folder / f"error-{rank}" for rank in range(len(codes))]
+    # One that was killed has left nothing, and the others fail after it.
+    killed = [rank for rank, code in enumerate(codes) if code and not paths[rank].exists()]
+    told = [rank for rank, path in enumerate(paths) if path.exists()]
+    rank = killed[0] if killed else min(told, key=lambda rank: paths[rank].stat().st_mtime_ns)
+    path, code = paths[rank], codes[rank]
+    if killed:
         raise RankError(f"process {rank} ended with code {code}.")
     error, text = pickle.loads(path.read_bytes())
     told = RankError(f"process {rank} failed:\n{text}")

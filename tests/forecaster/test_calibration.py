@@ -107,7 +107,9 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow if k == "quantiles" else ()) for k in KINDS]
+)
 def test_intervals_hold_their_share_of_new_series_early_and_late(kind):
     model = KINDS[kind].fit(walks(60, seed=0))
     some, others = walks(300, seed=1), walks(300, seed=2)

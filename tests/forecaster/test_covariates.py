@@ -182,6 +182,7 @@ class TestStatic:
         scope = {"model": copy.deepcopy(fitted_apart), "df": bare, "static": patients}
         exec(str(error.value).partition("Fix: ")[2], scope)
 
+    @pytest.mark.slow
     def test_it_travels_through_a_search(self, bare, patients):
         with sklearn.config_context(enable_metadata_routing=True):
             model = LatentODEForecaster(**SMALL, **VARYING)

@@ -29,6 +29,7 @@ def test_two_devices_train_a_model_like_one(fitted, ripples):
     assert fitted.predict(7.0).shape == alone.predict(7.0).shape
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(fitted, ripples, tmp_path):
     again = LatentODEForecaster(**SMALL, devices=2, random_state=0)
     again.fit(ripples, resume=tmp_path / "run.state")

@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 
 from latentode import FrameError, LatentODEForecaster, LatentODEWarning
-from latentode.forecaster.latent_ode import _n_epochs
+from latentode.forecaster.stages import _n_epochs
 
 SMALL = {"max_epochs": 4, "latent_size": 4, "hidden_size": 8, "verbose": 0, "random_state": 0}
 

@@ -151,7 +151,8 @@ def script(*arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("n_kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_kills", [1, 20])
 def test_a_fit_that_is_killed_ends_with_the_same_weights(n_kills, tmp_path):
     rng = np.random.default_rng(n_kills)
     alone = script()

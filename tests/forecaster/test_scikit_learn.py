@@ -142,6 +142,7 @@ class TestSearches:
         assert search.predict(22.0).columns.tolist() == ["id", "time", "y"]
         assert search.score(waves.assign(time=waves.time + 21)) < 0
 
+    @pytest.mark.slow
     def test_a_grid_search_in_two_processes_finds_the_same(self, waves):
         grid, cv = {"latent_size": [2, 3]}, TimeCutoffSplit(2, horizon=4)
         alone, together = (

@@ -53,6 +53,7 @@ def test_some_of_the_series_are_told_as_among_all(calibrated, question):
             np.testing.assert_allclose(part, expected[pairs], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_devices_tell_what_one_does_row_for_row(calibrated, asked):
     alone = calibrated.predict_interval(asked)
     together = calibrated.predict_interval(asked, devices=2)

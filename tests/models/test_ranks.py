@@ -18,6 +18,7 @@ class OwnError(Exception):
     """An error of a library that a training may raise."""
 
 
+@pytest.mark.slow
 def test_all_ranks_run_and_the_first_one_answers():
     def sums():
         rank = torch.distributed.get_rank()
@@ -34,12 +35,10 @@ def test_the_error_of_a_rank_comes_back_with_its_traceback():
     def fails():
         if torch.distributed.get_rank() == 1:
             raise OwnError("series 7 is odd")
-        time.sleep(60)
+        torch.distributed.barrier()  # which fails when the other one is gone
 
-    began = time.monotonic()
     with pytest.raises(OwnError, match="series 7 is odd") as raised:
         run_ranks(fails, 2)
-    assert time.monotonic() - began < 50
     assert isinstance(raised.value.__cause__, RankError)
     assert "in fails" in str(raised.value.__cause__)
 
@@ -79,9 +78,8 @@ def is_alive(pid):
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes in /proc")
-@pytest.mark.parametrize(
-    "end", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left(end, tmp_path):
     script = textwrap.dedent(SCRIPT.format(folder=str(tmp_path)))
     # As in a terminal: a process that is started in the background may ignore Ctrl-C.
