@@ -37,8 +37,8 @@ def main(quick: bool = False, devices: Sequence[int] = (1, 2)) -> pd.DataFrame:
     for n in devices:
         sides["short fit", n] = partial(fit_on, n, df, epochs[0])
         sides["long fit", n] = partial(fit_on, n, df, epochs[1])
-        sides["predict", n] = partial(model.predict, rows, devices=n)
-        sides["predict of a row", n] = partial(model.predict, rows[:n], devices=n)
+        sides["predict", n] = partial(model.predict, rows, n_jobs=n)
+        sides["predict of a row", n] = partial(model.predict, rows[:n], n_jobs=n)
     seconds = by_the_clock(sides, rounds)
     table = table_of(seconds, devices, n_epochs=epochs[1] - epochs[0])
     print(table.round(2).to_string())

@@ -1,5 +1,6 @@
 """The series and times that a forecast is asked for."""
 
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -206,14 +207,14 @@ def _read_one(text: str, schema: Schema) -> pd.Timestamp | pd.Timedelta:
 def _no_date(text: str) -> FrameError:
     """Tell how to write text that is no ISO 8601, and may be one date or another."""
     try:
-        pd.Timestamp(text)
+        moment = pd.Timestamp(text)
     except ValueError:
         return _no_time(text, "datetime", "times = '2024-03-01 07:30'  # written like this")
-    return FrameError(
-        "E-TIME-DTYPE",
-        f"{text} is not written by ISO 8601, with the year first: day and month could be swapped.",
-        f"times = pd.to_datetime({text!r}, dayfirst=True)  # or dayfirst=False",
-    )
+    what, fix = f"{text} is not written by ISO 8601, the year first", f"times = '{moment}'"
+    if re.match(r"\d{1,2}[-./ ]\d{1,2}[-./ ]\d", text):
+        what += ": day and month could be swapped"
+        fix = f"times = pd.to_datetime({text!r}, dayfirst=True)  # or dayfirst=False"
+    return FrameError("E-TIME-DTYPE", f"{what}.", fix)
 
 
 def _no_time(text: str, kind: str, fix: str) -> FrameError:

@@ -296,8 +296,8 @@ class LatentODEForecaster(Drawing, TrainedForecaster):
         resume : path, optional
             A file that keeps the state of training, about once a second. If training ends early,
             even by a loss of power, the same call goes on from there, and comes to the very
-            weights that it would have come to (on a CPU). Once it is over, the same call gives
-            the model at once. The file may be removed then.
+            weights that it would have come to (on a CPU, unless ``max_time`` ends it). Once it
+            is over, the same call gives the model at once. The file may be removed then.
 
         Returns
         -------
@@ -415,13 +415,16 @@ class LatentODEForecaster(Drawing, TrainedForecaster):
     ) -> Told:
         """Give the forecasts of P pairs, in the units of the frame."""
         n_past = len(self.schema_.past_cols)
+        if truth is not None:
+            truth = self.scaler_.scale(with_past(truth, n_past, np.nan))
+            truth[:, self.scaler_.std == 0] = np.nan  # a constant says nothing of the others
         told = forecast(
             self.module_,
             *self._in_units_of_model(question),
             max_rows=int(self.max_rows),
             n_draws=_N_DRAWS if with_spread else 0,
             levels=None if levels is None else with_past(levels, n_past, 0.5),
-            truth=None if truth is None else self.scaler_.scale(with_past(truth, n_past, np.nan)),
+            truth=truth,
         )
         told = unscaled(told, self.scaler_)
         n_targets = len(self.schema_.target_cols)

@@ -70,7 +70,7 @@ class Predicting(ABC):
         static: object = None,
         return_std: bool = False,
         format: str = "wide",  # noqa: A002  what pandas users would call it
-        devices: int = 1,
+        n_jobs: int = 1,
     ) -> pd.DataFrame:
         """Give the expected values at any times: after what was observed, within, or before.
 
@@ -96,7 +96,7 @@ class Predicting(ABC):
             Whether to add a column ``y_std`` for each target, the standard deviation.
         format : {"wide", "long"}, default="wide"
             One column for each target, or one row, with the columns ``target`` and ``value``.
-        devices : int, default=1
+        n_jobs : int, default=1
             How many processes share the series among them. They take seconds to start, which
             pays for millions of rows; see ``docs/large-data.md``.
 
@@ -121,7 +121,7 @@ class Predicting(ABC):
         """
         check_choice("format", format, ("wide", "long"))
         question = self._question(at, horizon, step, context, cutoff, static)
-        told = self._tell_on(devices, question, with_spread=return_std)
+        told = self._tell_on(n_jobs, question, with_spread=return_std)
         parts = {"": told.mean, "_std": told.std} if return_std else {"": told.mean}
         table = as_table(question.query, parts, self.schema_, format)
         return as_native(table, question.query.backend)
@@ -137,7 +137,7 @@ class Predicting(ABC):
         cutoff: object = None,
         static: object = None,
         format: str = "wide",  # noqa: A002  as in predict
-        devices: int = 1,
+        n_jobs: int = 1,
     ) -> pd.DataFrame:
         """Give quantiles of the forecast; see `predict` for the other parameters.
 
@@ -160,7 +160,7 @@ class Predicting(ABC):
         format : {"wide", "long"}, default="wide"
             One column for each target and quantile, ``y_q0.1``; or one row, with the columns
             ``target``, ``quantile`` and ``value``.
-        devices : int, default=1
+        n_jobs : int, default=1
             As in `predict`.
 
         Returns
@@ -178,7 +178,7 @@ class Predicting(ABC):
         check_choice("format", format, ("wide", "long"))
         levels = probabilities(quantiles)
         question = self._question(at, horizon, step, context, cutoff, static)
-        parts = quantile_parts(levels, self._tell_levels(question, levels, devices=devices))
+        parts = quantile_parts(levels, self._tell_levels(question, levels, n_jobs=n_jobs))
         table = as_table(question.query, parts, self.schema_, format)
         return as_native(table, question.query.backend)
 
@@ -192,7 +192,7 @@ class Predicting(ABC):
         context: object = None,
         cutoff: object = None,
         static: object = None,
-        devices: int = 1,
+        n_jobs: int = 1,
     ) -> pd.DataFrame:
         """Give the expected values, and an interval that is to hold a share of what comes.
 
@@ -210,7 +210,7 @@ class Predicting(ABC):
             As in `predict`.
         static : DataFrame, optional
             As in `predict`.
-        devices : int, default=1
+        n_jobs : int, default=1
             As in `predict`.
 
         Returns
@@ -228,7 +228,7 @@ class Predicting(ABC):
         share = probability("coverage", coverage)
         question = self._question(at, horizon, step, context, cutoff, static)
         outside = (1 - share) / 2
-        told = self._tell_levels(question, [outside, 1 - outside], devices=devices)
+        told = self._tell_levels(question, [outside, 1 - outside], n_jobs=n_jobs)
         lower, upper = np.moveaxis(told.quantiles, 2, 0)
         parts = {"": told.mean, "_lower": lower, "_upper": upper}
         table = as_table(question.query, parts, self.schema_, "wide")
@@ -276,17 +276,17 @@ class Predicting(ABC):
         *,
         truth: np.ndarray | None = None,
         with_spread: bool = True,
-        devices: int = 1,
+        n_jobs: int = 1,
     ) -> Told:
         """Give the forecasts with quantiles (P, D, K), calibrated if `calibrate` was called."""
         asked = np.array(levels)
         if self.calibration_ is not None and asked.size:
             asked = self.calibration_.levels(asked, question.since)
-        return self._tell_on(devices, question, levels=asked, truth=truth, with_spread=with_spread)
+        return self._tell_on(n_jobs, question, levels=asked, truth=truth, with_spread=with_spread)
 
     def _tell_on(
         self,
-        devices: int,
+        n_jobs: int,
         question: Question,
         *,
         levels: np.ndarray | None = None,
@@ -294,10 +294,10 @@ class Predicting(ABC):
         with_spread: bool = True,
     ) -> Told:
         """Give the forecasts here, or by several processes."""
-        check_whole("devices", devices)
+        check_whole("n_jobs", n_jobs)
         tell = self._tell
-        if devices > 1:
+        if n_jobs > 1:
             alone = copy.copy(self)
             alone.context_ = empty_panel(self.schema_)  # all that is read is in the question
-            tell = partial(tell_on, devices, alone._tell)
+            tell = partial(tell_on, n_jobs, alone._tell)
         return tell(question, levels=levels, truth=truth, with_spread=with_spread)

@@ -43,7 +43,7 @@ class Shard(NamedTuple):
 
 
 def tell_on(
-    devices: int,
+    n_jobs: int,
     tell: Tell,
     question: Question,
     *,
@@ -55,7 +55,7 @@ def tell_on(
 
     Parameters
     ----------
-    devices : int
+    n_jobs : int
         How many processes there may be; there are no more than series.
     tell : Tell
         Gives the forecasts of some series; it goes to the processes with all that it holds.
@@ -70,7 +70,7 @@ def tell_on(
         The forecasts, in the order of the pairs.
     """
     options = {"levels": levels, "truth": truth, "with_spread": with_spread}
-    shards = [_shard(question, series, options) for series in shared_out(question, devices)]
+    shards = [_shard(question, series, options) for series in shared_out(question, n_jobs)]
     if len(shards) == 1:
         return tell(question, levels=levels, truth=truth, with_spread=with_spread)
 

@@ -179,6 +179,10 @@ def _of_time(model: "TrainedForecaster") -> str:
     history = model.history_
     cut = history.stage[history.out_of_time.eq(other=True)].unique()
     said = [f"ended {', '.join(cut)}"] if len(cut) else []
+    n_starts, stages = model.fitted_with_["n_restarts"], history.stage.unique()
+    n_left = n_starts - sum(stage.startswith("fit") for stage in stages)
+    if n_left:
+        said.append(f"left nothing for {n_left} of {n_starts} starts")
     if model.fitted_with_["refit"] and "val_loss" in history and "refit" not in set(history.stage):
         said.append("left nothing for the refit")
     return f"max_time {' and '.join(said) or 'was enough'}"

@@ -132,6 +132,11 @@ KINDS = {
         dt.timedelta, lambda v: [v.days, v.seconds, v.microseconds], lambda v: dt.timedelta(*v)
     ),
     "Timestamp": Kind(pd.Timestamp, _stamp_to_json, _stamp_from_json),
+    "timedelta64": Kind(
+        np.timedelta64,
+        lambda v: [int(v.astype("int64")), *np.datetime_data(v.dtype)],
+        lambda v: np.timedelta64(v[0], (v[1], v[2])),
+    ),
     "Timedelta": Kind(
         pd.Timedelta,
         lambda v: [int(v.asm8.astype("int64")), v.unit],

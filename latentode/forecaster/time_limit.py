@@ -1,6 +1,7 @@
 """How long a training may take, as a parameter says it."""
 
 import datetime as dt
+import re
 from numbers import Real
 
 import numpy as np
@@ -50,7 +51,7 @@ def seconds_of(max_time: object) -> float | None:
 
 
 def _read(text: str) -> pd.Timedelta:
-    if text.strip().replace(".", "", 1).isdigit():
+    if not re.search(r"[a-zA-Zµ:]", text):
         raise ValueError(f"max_time={text!r} has no unit.\nFix: max_time='{text.strip()}s'")
     try:
         return pd.Timedelta(text)

@@ -115,7 +115,7 @@ def _parts(cls: type) -> list[str]:
 def _settings(module: lightning.LightningModule) -> dict[str, Plain]:
     """Give how the parts of a module are set: what they have of numbers and text."""
     return {
-        f"{part}.{name}": value
+        f"{part}.{name}": _plain(value)
         for part, of in module.named_modules()
         for name, value in vars(of).items()
         if of is not module and name != "training" and not name.startswith("_")

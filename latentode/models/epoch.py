@@ -47,9 +47,9 @@ class EpochLog:
     def means(self) -> dict[str, Tensor]:
         """Give the means over the steps, by name."""
         names = ("train_loss", "train_fit", "train_kl")
-        means = dict(zip(names, torch.stack(self._losses).mean(dim=0), strict=True))
+        means = dict(zip(names, _mean(self._losses), strict=True))
         if self._evals:
-            evals = torch.stack(self._evals).mean(dim=0)
+            evals = _mean(self._evals)
             means.update(zip(("n_f_evals", "n_f_evals_backward"), evals, strict=True))
         return means
 
@@ -60,3 +60,8 @@ class EpochLog:
     def state_dict(self) -> dict[str, list[Tensor]]:
         """Give what the steps of an epoch that has begun have given, for a checkpoint."""
         return {"losses": list(self._losses), "evals": list(self._evals)}
+
+
+def _mean(steps: list[Tensor]) -> Tensor:
+    """Give the mean over the steps; what comes from a checkpoint may be on another device."""
+    return torch.stack([step.to(steps[-1].device) for step in steps]).mean(dim=0)

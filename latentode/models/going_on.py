@@ -10,6 +10,8 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
+from latentode.models.one_loss import epoch_ends
+
 # Seconds between two states at least, and how many times what writing one takes: 5 % of the time.
 _LEAST_SECONDS, _TIMES_WRITING = 1.0, 20.0
 
@@ -35,7 +37,7 @@ class HandState(Checkpoint):
         *_: object,
     ) -> None:
         """Hand over after a batch that is not the last of its epoch."""
-        if trainer.world_size == 1 and not trainer.is_last_batch and self._is_due():
+        if trainer.world_size == 1 and not epoch_ends(trainer) and self._is_due():
             self._hand(trainer)
 
     def on_train_epoch_end(

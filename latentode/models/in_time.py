@@ -109,8 +109,6 @@ class EndInTime(Callback):
         if trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs:
             return
         self._has_stopped = trainer.should_stop = True
-        # The epoch is over, for those who log its losses too.
-        trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = True
 
 
 def _hurry(trainer: lightning.Trainer, share: float) -> None:

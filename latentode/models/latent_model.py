@@ -11,7 +11,7 @@ from latentode.data import Batch
 from latentode.models.checkpointed import Checkpointed
 from latentode.models.epoch import EpochLog
 from latentode.models.objectives import Objective, fit_of_mean, values_of
-from latentode.models.one_loss import diverged
+from latentode.models.one_loss import diverged, epoch_ends
 from latentode.models.optimizer import adamw_with_one_cycle
 from latentode.models.penalties import Penalty
 from latentode.nn import (
@@ -198,7 +198,7 @@ class LatentModel(Checkpointed):
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Log what an epoch gave at its end, or where training ends within it."""
         trainer = self.trainer
-        if not (trainer.is_last_batch or trainer.global_step == trainer.max_steps):
+        if not epoch_ends(trainer):
             return
         # As numbers of a step, they would reach a logger every so many steps only.
         how: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": 1}

@@ -56,7 +56,7 @@ class OneLoss(Checkpointed):
 
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
         """Log the mean loss of an epoch at its end: logging costs as much as a small step."""
-        if self.trainer.is_last_batch:
+        if epoch_ends(self.trainer):
             self.log("train_loss", torch.stack(self._epoch).mean())
             self._epoch.clear()
 
@@ -70,6 +70,12 @@ class OneLoss(Checkpointed):
         return adamw_with_one_cycle(
             self, learning_rate=self.learning_rate, weight_decay=self.weight_decay
         )
+
+
+def epoch_ends(trainer: lightning.Trainer) -> bool:
+    """Tell, after a step, whether it is the last of its epoch, or of the training."""
+    at_most = trainer.global_step == trainer.max_steps
+    return trainer.is_last_batch or trainer.should_stop or at_most
 
 
 def diverged(module: lightning.LightningModule, batch_idx: int, what: str) -> FloatingPointError:

@@ -115,12 +115,11 @@ def _fail(codes: Sequence[int | None], folder: Path) -> NoReturn:
     paths = [folder / f"error-{rank}" for rank in range(len(codes))]
     # One that was killed has left nothing, and the others fail after it.
     killed = [rank for rank, code in enumerate(codes) if code and not paths[rank].exists()]
-    told = [rank for rank, path in enumerate(paths) if path.exists()]
-    rank = killed[0] if killed else min(told, key=lambda rank: paths[rank].stat().st_mtime_ns)
-    path, code = paths[rank], codes[rank]
     if killed:
-        raise RankError(f"process {rank} ended with code {code}.")
-    error, text = pickle.loads(path.read_bytes())
+        raise RankError(f"process {killed[0]} ended with code {codes[killed[0]]}.")
+    told_by = [rank for rank, path in enumerate(paths) if path.exists()]
+    rank = min(told_by, key=lambda rank: paths[rank].stat().st_mtime_ns)
+    error, text = pickle.loads(paths[rank].read_bytes())
     told = RankError(f"process {rank} failed:\n{text}")
     if error is None:
         raise told

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from latentode.nn.divergence import Traced
 from latentode.nn.flow_grid import carried_on_grid, drawn_grid
+from latentode.nn.precision import widened, without_autocast
 from latentode.solvers.checks import check_sizes
 
 # Steps of the method of order 4: drawn anew in training, and more of them, equal, afterwards.
@@ -84,6 +85,16 @@ class JointFlow(nn.Module):
         With what is told of the rows (R, C), and which variables are there (R, D).
         """
         of_rows = self._of_rows(told, there)
+        with without_autocast(z):
+            return self._carried(z, of_rows, there)
+
+    def back(self, x: Tensor, told: Tensor, there: Tensor) -> Back:
+        """Give where values x (R, D) came from."""
+        of_rows = self._of_rows(told, there)
+        with without_autocast(x):
+            return self._carried_back(x, of_rows, there)
+
+    def _carried(self, z: Tensor, of_rows: _Told, there: Tensor) -> Tensor:
         if z.dim() == 3:
             of_rows, there = _Told(*(part[:, None] for part in of_rows)), there[:, None]
 
@@ -94,9 +105,7 @@ class JointFlow(nn.Module):
         (x,) = carried_on_grid(rates, (z * there,), self._grid(0.0, 1.0, z))
         return torch.where(there, x, z)
 
-    def back(self, x: Tensor, told: Tensor, there: Tensor) -> Back:
-        """Give where values x (R, D) came from."""
-        of_rows = self._of_rows(told, there)
+    def _carried_back(self, x: Tensor, of_rows: _Told, there: Tensor) -> Back:
         form = self.inner.weight * self.outer.weight.mT
 
         def traced(t: Tensor, z: Tensor) -> Traced:
@@ -113,8 +122,8 @@ class JointFlow(nn.Module):
 
     def _of_rows(self, told: Tensor, there: Tensor) -> _Told:
         """Give what does not change along a path."""
-        moves = there.to(told)
-        return _Told(self.told(torch.cat([told, moves], dim=-1)), moves)
+        moves = there.to(self.told.weight)
+        return _Told(widened(self.told(torch.cat([told, moves], dim=-1))), moves)
 
     def _hidden(self, of_rows: _Told, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Give the hidden layer and its gates, (..., H) each."""

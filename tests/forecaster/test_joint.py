@@ -43,6 +43,17 @@ def test_draws_are_joint_and_their_moments_are_those_told(bent):
         assert ratio.between(0.85, 1.15).all()
 
 
+def test_a_constant_target_says_nothing_of_the_others(bent):
+    model = copy.deepcopy(bent)
+    model.scaler_ = model.scaler_._replace(std=model.scaler_.std * [1, 0])
+    question = model._question(7.0, None, None, None, None, None)
+    came = np.full((len(question.query.times), 2), 1.0)
+    together = model._tell(question, truth=came).log_density
+    alone = model._tell(question, truth=came * [1, np.nan]).log_density
+    np.testing.assert_array_equal(together, alone)
+    assert np.isfinite(together[:, 0]).all()
+
+
 def test_quantiles_are_those_of_draws(bent):
     levels = [0.1, 0.5, 0.9]
     told = bent.predict_quantiles(7.0, levels).set_index("id")

@@ -54,9 +54,9 @@ def test_some_of_the_series_are_told_as_among_all(calibrated, question):
 
 
 @pytest.mark.slow
-def test_two_devices_tell_what_one_does_row_for_row(calibrated, asked):
+def test_two_processes_tell_what_one_does_row_for_row(calibrated, asked):
     alone = calibrated.predict_interval(asked)
-    together = calibrated.predict_interval(asked, devices=2)
+    together = calibrated.predict_interval(asked, n_jobs=2)
     assert len(together) == 101
     pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-6)
 
@@ -66,7 +66,7 @@ def test_a_forecast_that_fails_on_one_says_why(calibrated, asked):
     model = copy.deepcopy(calibrated)
     model.module_.path = Refusing()
     with pytest.raises(ZeroDivisionError, match="of 2 ranks") as raised:
-        model.predict(asked, devices=2)
+        model.predict(asked, n_jobs=2)
     assert "in forward" in str(raised.value.__cause__)
 
 
@@ -77,7 +77,7 @@ class Refusing(torch.nn.Module):
         raise ZeroDivisionError(f"of {torch.distributed.get_world_size()} ranks")
 
 
-@pytest.mark.parametrize("devices", [0, 1.5, True])
-def test_devices_are_a_whole_number(devices, calibrated):
-    with pytest.raises(ValueError, match=f"devices={devices} must be a whole number"):
-        calibrated.predict(7.0, devices=devices)
+@pytest.mark.parametrize("n_jobs", [0, 1.5, True])
+def test_n_jobs_is_a_whole_number(n_jobs, calibrated):
+    with pytest.raises(ValueError, match=f"n_jobs={n_jobs} must be a whole number"):
+        calibrated.predict(7.0, n_jobs=n_jobs)

@@ -147,6 +147,7 @@ class TestRestarts:
     def test_a_start_without_time_is_left_out(self, ripples, ticks):
         model = small(n_restarts=3, max_time=9).fit(ripples)
         assert model.history_.stage.tolist() == ["fit", "fit 2"]  # of an epoch of 4 steps each
+        assert "left nothing for 1 of 3 starts" in str(model.summary())
 
     def test_a_fit_goes_on_in_the_middle_of_any(self, ripples, tmp_path, monkeypatch):
         monkeypatch.setattr(going_on, "_LEAST_SECONDS", 0.0)

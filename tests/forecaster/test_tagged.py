@@ -21,6 +21,7 @@ VALUES = [
     pd.Timestamp("3000-01-01").as_unit("s"), pd.Timestamp(1, unit="ns"),
     pd.Timestamp("2024-07", tz="Europe/Paris"), pd.Timestamp("2024", tz="UTC+02:00"),
     pd.Timedelta("1D").as_unit("ms"), pd.Period("2024-03", "M"), pd.Period("2024-03-01", "h"),
+    np.timedelta64(5, "m"), np.timedelta64(3, "2h"),
 ]  # fmt: skip
 
 

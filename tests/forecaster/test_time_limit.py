@@ -38,6 +38,7 @@ def test_a_length_of_time_is_read_as_seconds(given, seconds):
         (True, ValueError, "max_time=True must be a positive number"),
         (pd.NaT, TypeError, "max_time=NaT must be seconds"),
         ("600", ValueError, "max_time='600' has no unit.\nFix: max_time='600s'"),
+        ("+10", ValueError, "max_time='.10' has no unit"),
         ("soon", ValueError, "max_time='soon' cannot be read .*\nFix: max_time='10min'"),
         ([5], TypeError, r"max_time=\[5\] must be seconds, .* not of type list"),
     ],

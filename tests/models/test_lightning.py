@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
 
 from latentode.models import Direct, LatentODE, SeriesDataModule, Supervised, train
+from latentode.models.epoch import EpochLog
 from latentode.models.training import quiet
 from latentode.nn import Decoder, Encoder, MLPField
 
@@ -219,6 +220,33 @@ def test_a_pace_is_no_part_of_what_a_training_gives(build, waves):
     options = {"max_epochs": 1, "patience": None, "accelerator": "cpu", "label": None}
     (epoch,) = train(build(), data, **options)
     assert set(epoch) == {"epoch", *LOGGED} - {"rows_per_second"}
+
+
+def test_numbers_of_numpy_in_a_part_do_not_close_a_checkpoint(fit, parts, tmp_path):
+    parts = parts()
+    parts["encoder"].dropout.p = np.float64(0.25)
+    keep = ModelCheckpoint(tmp_path, "last")
+    fit(LatentODE(**parts), callbacks=[keep], enable_checkpointing=True)
+    settings = torch.load(tmp_path / "last.ckpt", weights_only=True)["parts"]
+    assert settings["encoder.dropout.p"] == 0.25
+
+
+class StopAtTwo(lightning.Callback):
+    """Stop after the second step."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.should_stop = batch_idx == 1
+
+
+def test_losses_are_logged_where_training_stops_within_an_epoch(fit, build):
+    trainer = fit(build(), callbacks=[StopAtTwo()], max_epochs=5)
+    assert trainer.global_step == 2 < trainer.num_training_batches
+    assert trainer.callback_metrics["train_loss"].isfinite()
+
+
+def test_an_epoch_may_go_on_on_another_device():
+    steps = [torch.zeros(3), torch.zeros(3, device="meta")]
+    assert EpochLog(steps).means()["train_loss"].device.type == "meta"
 
 
 @pytest.mark.parametrize("rate", [0.5, np.float32(0.5), torch.tensor(0.5)])
