@@ -41,6 +41,13 @@ def test_every_page_has_a_place_on_the_site():
     assert listed - pages <= {"reference", "gallery"}  # written when the site is built
 
 
+def test_no_page_of_the_site_leads_to_one_that_is_not_there():
+    docs = ROOT / "docs"
+    for page in {*docs.glob("*.md")} - {docs / "README.md"}:
+        links = re.findall(r"\]\(([^)\s#:]+\.md)", page.read_text(encoding="utf-8"))
+        assert [link for link in links if "README" in link or link.startswith("..")] == []
+
+
 def test_the_citation_names_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == latentode.__version__
