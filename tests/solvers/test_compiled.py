@@ -31,7 +31,7 @@ def test_a_compiled_solve_gives_the_same_numbers_in_one_graph_for_all_batches():
                 odeint(field, starts(seed), TIMES, method="bosh3", compile=True)
 
 
-@pytest.mark.parametrize("adjoint", ["direct", "replay"])
+@pytest.mark.parametrize("adjoint", [pytest.param("direct", marks=pytest.mark.slow), "replay"])
 def test_gradients_of_a_compiled_solve_are_the_same(adjoint):
     inputs = [starts().requires_grad_(), TIMES.clone().requires_grad_(), *FIELD.parameters()]
 
