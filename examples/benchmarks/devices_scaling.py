@@ -5,12 +5,12 @@ longer fit takes beyond a shorter one: the start of the processes, which is told
 The efficiency is the speed beside that of as many machines of one process each: 1 is the best.
 The last line is what the forecaster costs beside a bare loop; see forecaster_overhead.py.
 
-    python examples/benchmarks/devices_scaling.py [--quick]
+    python examples/benchmarks/devices_scaling.py [--batch-size N] [--quick]
 """
 
+import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,10 +23,12 @@ from forecaster_overhead import bare_fit, by_turns, fit, waves
 from latentode import LatentODEForecaster
 
 # Series, epochs of a short and a long fit, rows asked, and rounds.
-QUICK, WHOLE = (40, (1, 2), 200, 1), (1000, (1, 4), 100_000, 3)
+QUICK, WHOLE = (40, (1, 2), 200, 1), (1000, (1, 11), 1_000_000, 3)
 
 
-def main(quick: bool = False, devices: Sequence[int] = (1, 2)) -> pd.DataFrame:
+def main(
+    quick: bool = False, devices: Sequence[int] = (1, 2), batch_size: int = 64
+) -> pd.DataFrame:
     torch.set_num_threads(1)  # so has each of the processes
     n_series, epochs, n_asked, rounds = QUICK if quick else WHOLE
     df = waves(n_series)
@@ -35,8 +37,8 @@ def main(quick: bool = False, devices: Sequence[int] = (1, 2)) -> pd.DataFrame:
     rows["time"] = 6.0 + np.random.default_rng(1).uniform(0, 3, n_asked)
     sides: dict[tuple[str, int], Callable[[], object]] = {}
     for n in devices:
-        sides["short fit", n] = partial(fit_on, n, df, epochs[0])
-        sides["long fit", n] = partial(fit_on, n, df, epochs[1])
+        sides["short fit", n] = partial(fit_on, n, df, epochs[0], batch_size)
+        sides["long fit", n] = partial(fit_on, n, df, epochs[1], batch_size)
         sides["predict", n] = partial(model.predict, rows, n_jobs=n)
         sides["predict of a row", n] = partial(model.predict, rows[:n], n_jobs=n)
     seconds = by_the_clock(sides, rounds)
@@ -52,11 +54,12 @@ def main(quick: bool = False, devices: Sequence[int] = (1, 2)) -> pd.DataFrame:
     return table
 
 
-def fit_on(n: int, df: pd.DataFrame, epochs: int) -> None:
+def fit_on(n: int, df: pd.DataFrame, epochs: int, batch_size: int) -> None:
     """Train on as many series a step, whatever the number of processes."""
     model = LatentODEForecaster(
-        max_epochs=epochs, val_fraction=0.0, refit=False, verbose=0, random_state=0, devices=n
-    )
+        max_epochs=epochs, val_fraction=0.0, refit=False, verbose=0, random_state=0, devices=n,
+        batch_size=batch_size,
+    )  # fmt: skip
     model.fit(df)
 
 
@@ -89,4 +92,8 @@ def table_of(
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch-size", type=int, default=64, help="series of a step")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    main(options.quick, batch_size=options.batch_size)

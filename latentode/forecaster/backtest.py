@@ -33,6 +33,7 @@ from latentode.forecaster.evaluation import (
     target_std,
 )
 from latentode.forecaster.held_out import HeldOut, question_of_rows, targets_of
+from latentode.forecaster.question import Wanted
 from latentode.forecaster.table import as_table, before, quantile_parts
 from latentode.metrics import Forecasts, in_units_of
 from latentode.solvers.checks import check_whole
@@ -213,7 +214,8 @@ def historical_forecasts(
     for look in looks(past, refit=refit):
         question, truth = look.held
         levels = quantiles or ()
-        told = look.forecaster._tell_levels(question, levels, with_spread=len(levels) > 0)
+        wanted = Wanted(np.array(levels), with_spread=len(levels) > 0)
+        told = look.forecaster._tell_calibrated(question, wanted)
         parts = {"": told.mean} | quantile_parts(levels, told)
         table = as_table(question.query, parts | {"_true": truth}, look.forecaster.schema_, "wide")
         cutoffs = past.calendar.column(np.full(len(table), look.cutoff))

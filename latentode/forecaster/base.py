@@ -23,7 +23,7 @@ from latentode.forecaster.held_out import held_out
 from latentode.forecaster.measured import Measured
 from latentode.forecaster.plots import plot
 from latentode.forecaster.predicting import Predicting
-from latentode.forecaster.question import Question, ask
+from latentode.forecaster.question import Question, Wanted, ask
 from latentode.forecaster.streaming import Streaming
 from latentode.forecaster.updating import Updating
 
@@ -92,7 +92,7 @@ class Forecaster(Predicting, Updating, Measured, Streaming, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         question, truth = held_out(self.context_, self._panel(df, static))
-        told = self._tell(question, truth=truth)
+        told = self._tell(question, Wanted(truth=truth))
         cdf = np.where(np.isfinite(truth), told.cdf, np.nan)
         self.calibration_ = Calibration.fit(cdf, question.since)
         return self

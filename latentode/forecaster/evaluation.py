@@ -10,12 +10,12 @@ import pandas as pd
 
 from latentode.data import Schema, read_length
 from latentode.forecaster.held_out import held_out
+from latentode.forecaster.question import Question, Wanted
 from latentode.metrics import Forecasts, in_units_of, lead_groups, levels_for, measure
 from latentode.solvers.checks import check_choice
 
 if TYPE_CHECKING:
     from latentode.forecaster.base import Forecaster
-    from latentode.forecaster.question import Question
 
 # Metrics of intervals, of which neither less nor more is better.
 _NO_LOSS = ("coverage", "width")
@@ -73,8 +73,8 @@ def answer(
 ) -> Answer:
     """Ask for all that metrics need of P pairs; quantiles are calibrated if the forecaster is."""
     levels = levels_for(metrics)
-    with_spread = len(levels) > 0 or "nll" in metrics
-    told = forecaster._tell_levels(question, levels, truth=truth, with_spread=with_spread)
+    wanted = Wanted(np.array(levels), truth, with_spread=len(levels) > 0 or "nll" in metrics)
+    told = forecaster._tell_calibrated(question, wanted)
     return Answer(truth, Forecasts(told.mean, levels, told.quantiles, told.log_density))
 
 

@@ -25,7 +25,7 @@ from latentode.forecaster.devices import on_devices
 from latentode.forecaster.drawing import Drawing
 from latentode.forecaster.mechanistic import adopt_units, own_field, warn_of_late_starts
 from latentode.forecaster.network import build_latent_ode, check_choices, check_numbers
-from latentode.forecaster.question import Question
+from latentode.forecaster.question import Question, Wanted
 from latentode.forecaster.resume import Training, open_training
 from latentode.forecaster.saving import parameters_as_json
 from latentode.forecaster.seed import draw_seed
@@ -405,16 +405,10 @@ class LatentODEForecaster(Drawing, TrainedForecaster):
         """Build an untrained module for the columns of a schema."""
         return build_latent_ode(self, schema)
 
-    def _tell(
-        self,
-        question: Question,
-        *,
-        levels: np.ndarray | None = None,
-        truth: np.ndarray | None = None,
-        with_spread: bool = True,
-    ) -> Told:
+    def _tell(self, question: Question, wanted: Wanted) -> Told:
         """Give the forecasts of P pairs, in the units of the frame."""
         n_past = len(self.schema_.past_cols)
+        levels, truth, with_spread = wanted
         if truth is not None:
             truth = self.scaler_.scale(with_past(truth, n_past, np.nan))
             truth[:, self.scaler_.std == 0] = np.nan  # a constant says nothing of the others

@@ -22,7 +22,7 @@ from latentode.forecaster import rules
 from latentode.forecaster.base import Forecaster
 from latentode.forecaster.calibration import ndtr, ndtri
 from latentode.forecaster.decay import choose_decay
-from latentode.forecaster.question import Question
+from latentode.forecaster.question import Question, Wanted
 from latentode.forecaster.trials import Rule, Spread, Trial, trials_of
 from latentode.models import Told
 
@@ -118,21 +118,14 @@ class NaiveForecaster(Forecaster):
         self.n_features_in_ = len(self.feature_names_in_)
         return self
 
-    def _tell(
-        self,
-        question: Question,
-        *,
-        levels: np.ndarray | None = None,
-        truth: np.ndarray | None = None,
-        with_spread: bool = True,
-    ) -> Told:
+    def _tell(self, question: Question, wanted: Wanted) -> Told:
         """Give the forecasts of P pairs, in the units of the frame."""
         query, scaler = question.query, self.scaler_
         told = self.rule_(targets_alone(question.known), query.series, query.times)
         is_known = np.isfinite(told)
         mean = np.where(is_known & (scaler.std > 0), told, scaler.mean)
         std = scaler.std * np.where(is_known, self.spread_(question.since), 1.0)
-        return _normal(mean, std, levels, truth)
+        return _normal(mean, std, wanted.levels, wanted.truth)
 
 
 class LastValue(NaiveForecaster):

@@ -16,7 +16,7 @@ from latentode.data import (
 )
 from latentode.data.errors import listed, plainly
 from latentode.forecaster.levels import probabilities
-from latentode.forecaster.question import Question, last_times
+from latentode.forecaster.question import Question, Wanted, last_times
 from latentode.plotting import plot_forecast
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def plot(
     question = _grid(known, ahead)
     shares = probabilities(coverages)
     levels = [level for share in shares for level in ((1 - share) / 2, (1 + share) / 2)]
-    quantiles = forecaster._tell_levels(question, [0.5, *levels]).quantiles
+    wanted = Wanted(np.array([0.5, *levels]))
+    quantiles = forecaster._tell_calibrated(question, wanted).quantiles
     forecast = question.query.frame.copy()
     for d, name in enumerate(schema.target_cols):
         forecast[name], *limits = quantiles[:, d].T

@@ -3,7 +3,6 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ import pandas as pd
 from latentode.data import Panel, Schema, as_native, empty_panel
 from latentode.forecaster.calibration import Calibration
 from latentode.forecaster.levels import probabilities, probability
-from latentode.forecaster.question import Question
+from latentode.forecaster.question import Question, Wanted
 from latentode.forecaster.shards import tell_on
 from latentode.forecaster.table import as_table, quantile_parts
 from latentode.models import Told
@@ -37,26 +36,15 @@ class Predicting(ABC):
     _question: Callable[..., Question]
 
     @abstractmethod
-    def _tell(
-        self,
-        question: Question,
-        *,
-        levels: np.ndarray | None = None,
-        truth: np.ndarray | None = None,
-        with_spread: bool = True,
-    ) -> Told:
+    def _tell(self, question: Question, wanted: Wanted) -> Told:
         """Give the forecasts of P pairs, in the units of the frame.
 
         Parameters
         ----------
         question : Question
             The pairs, and what is known of their series.
-        levels : ndarray of shape (K,) or (P, D, K), optional
-            Probabilities of the quantiles wanted.
-        truth : ndarray of shape (P, D), optional
-            What came, NaN where nothing did.
-        with_spread : bool, default=True
-            Whether anything but the mean is wanted.
+        wanted : Wanted
+            What is wanted of the pairs.
         """
 
     def predict(
@@ -121,7 +109,7 @@ class Predicting(ABC):
         """
         check_choice("format", format, ("wide", "long"))
         question = self._question(at, horizon, step, context, cutoff, static)
-        told = self._tell_on(n_jobs, question, with_spread=return_std)
+        told = self._tell_on(n_jobs, question, Wanted(with_spread=return_std))
         parts = {"": told.mean, "_std": told.std} if return_std else {"": told.mean}
         table = as_table(question.query, parts, self.schema_, format)
         return as_native(table, question.query.backend)
@@ -176,9 +164,10 @@ class Predicting(ABC):
             If a quantile is not a probability.
         """
         check_choice("format", format, ("wide", "long"))
-        levels = probabilities(quantiles)
+        levels = np.array(probabilities(quantiles))
         question = self._question(at, horizon, step, context, cutoff, static)
-        parts = quantile_parts(levels, self._tell_levels(question, levels, n_jobs=n_jobs))
+        told = self._tell_calibrated(question, Wanted(levels), n_jobs=n_jobs)
+        parts = quantile_parts(levels.tolist(), told)
         table = as_table(question.query, parts, self.schema_, format)
         return as_native(table, question.query.backend)
 
@@ -228,7 +217,8 @@ class Predicting(ABC):
         share = probability("coverage", coverage)
         question = self._question(at, horizon, step, context, cutoff, static)
         outside = (1 - share) / 2
-        told = self._tell_levels(question, [outside, 1 - outside], n_jobs=n_jobs)
+        levels = np.array([outside, 1 - outside])
+        told = self._tell_calibrated(question, Wanted(levels), n_jobs=n_jobs)
         lower, upper = np.moveaxis(told.quantiles, 2, 0)
         parts = {"": told.mean, "_lower": lower, "_upper": upper}
         table = as_table(question.query, parts, self.schema_, "wide")
@@ -269,35 +259,18 @@ class Predicting(ABC):
         rows = df.to_frame() if isinstance(df, pd.Series) else df  # else its values are times
         return self.predict(rows, context=df, static=static)
 
-    def _tell_levels(
-        self,
-        question: Question,
-        levels: Sequence[float] | np.ndarray,
-        *,
-        truth: np.ndarray | None = None,
-        with_spread: bool = True,
-        n_jobs: int = 1,
-    ) -> Told:
+    def _tell_calibrated(self, question: Question, wanted: Wanted, *, n_jobs: int = 1) -> Told:
         """Give the forecasts with quantiles (P, D, K), calibrated if `calibrate` was called."""
-        asked = np.array(levels)
-        if self.calibration_ is not None and asked.size:
-            asked = self.calibration_.levels(asked, question.since)
-        return self._tell_on(n_jobs, question, levels=asked, truth=truth, with_spread=with_spread)
+        if self.calibration_ is not None and wanted.levels is not None and wanted.levels.size:
+            levels = self.calibration_.levels(wanted.levels, question.since)
+            wanted = wanted._replace(levels=levels)
+        return self._tell_on(n_jobs, question, wanted)
 
-    def _tell_on(
-        self,
-        n_jobs: int,
-        question: Question,
-        *,
-        levels: np.ndarray | None = None,
-        truth: np.ndarray | None = None,
-        with_spread: bool = True,
-    ) -> Told:
+    def _tell_on(self, n_jobs: int, question: Question, wanted: Wanted) -> Told:
         """Give the forecasts here, or by several processes."""
         check_whole("n_jobs", n_jobs)
-        tell = self._tell
-        if n_jobs > 1:
-            alone = copy.copy(self)
-            alone.context_ = empty_panel(self.schema_)  # all that is read is in the question
-            tell = partial(tell_on, n_jobs, alone._tell)
-        return tell(question, levels=levels, truth=truth, with_spread=with_spread)
+        if n_jobs == 1:
+            return self._tell(question, wanted)
+        alone = copy.copy(self)
+        alone.context_ = empty_panel(self.schema_)  # all that is read is in the question
+        return tell_on(n_jobs, alone._tell, question, wanted)

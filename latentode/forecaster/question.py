@@ -42,6 +42,32 @@ class Question(NamedTuple):
         return since
 
 
+class Wanted(NamedTuple):
+    """What is wanted of P pairs beside their means.
+
+    Attributes
+    ----------
+    levels : ndarray of shape (K,) or (P, D, K), optional
+        Probabilities of quantiles.
+    truth : ndarray of shape (P, D), optional
+        What came, NaN where nothing did.
+    with_spread : bool, default=True
+        Whether anything but the means is wanted.
+    """
+
+    levels: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    with_spread: bool = True
+
+    def of(self, pairs: np.ndarray) -> "Wanted":
+        """Give what is wanted of some of the pairs."""
+        levels, truth = self.levels, self.truth
+        return self._replace(
+            levels=levels[pairs] if levels is not None and levels.ndim > 1 else levels,
+            truth=None if truth is None else truth[pairs],
+        )
+
+
 def ask(panel: Panel, at: object, horizon: object, step: object, cutoff: object) -> Question:
     """Ask for times, for the rows of a frame, or for a horizon, of the series of a panel.
 
@@ -76,7 +102,7 @@ def ask(panel: Panel, at: object, horizon: object, step: object, cutoff: object)
     return Question(query, known, starts[asked])
 
 
-def some_series(question: Question, chosen: np.ndarray) -> tuple[Question, np.ndarray]:
+def question_of(question: Question, chosen: np.ndarray) -> tuple[Question, np.ndarray]:
     """Ask for the pairs of some of the series alone.
 
     Parameters

@@ -1,27 +1,17 @@
 """A forecast of many series, shared among processes: each row is told by one of them."""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch.distributed
 
-from latentode.forecaster.question import Question, some_series
+from latentode.forecaster.question import Question, Wanted, question_of
 from latentode.models import Told, run_ranks
 
-
-class Tell(Protocol):
-    """What gives the forecasts of P pairs of a series and a time; see `Forecaster`."""
-
-    def __call__(
-        self,
-        question: Question,
-        *,
-        levels: np.ndarray | None = None,
-        truth: np.ndarray | None = None,
-        with_spread: bool = True,
-    ) -> Told:
-        """Give the forecasts."""
-        ...
+# What gives the forecasts of P pairs, see `Predicting`.
+Tell = Callable[[Question, Wanted], Told]
 
 
 class Shard(NamedTuple):
@@ -31,26 +21,18 @@ class Shard(NamedTuple):
     ----------
     question : Question
         Some of the series, and what is asked of them.
+    wanted : Wanted
+        What is wanted of their pairs.
     pairs : ndarray of shape (C,)
         Which of the P pairs of the whole question these are.
-    options : dict
-        The other arguments of `Tell`, of these pairs.
     """
 
     question: Question
+    wanted: Wanted
     pairs: np.ndarray
-    options: dict[str, Any]
 
 
-def tell_on(
-    n_jobs: int,
-    tell: Tell,
-    question: Question,
-    *,
-    levels: np.ndarray | None = None,
-    truth: np.ndarray | None = None,
-    with_spread: bool = True,
-) -> Told:
+def tell_on(n_jobs: int, tell: Tell, question: Question, wanted: Wanted) -> Told:
     """Give the forecasts of P pairs, each told by one of several processes.
 
     Parameters
@@ -61,32 +43,21 @@ def tell_on(
         Gives the forecasts of some series; it goes to the processes with all that it holds.
     question : Question
         The P pairs.
-    levels, truth, with_spread : object
-        As of ``tell``.
+    wanted : Wanted
+        What is wanted of them.
 
     Returns
     -------
     Told
         The forecasts, in the order of the pairs.
     """
-    options = {"levels": levels, "truth": truth, "with_spread": with_spread}
-    shards = [_shard(question, series, options) for series in shared_out(question, n_jobs)]
+    shards = [_shard(question, wanted, series) for series in shared_out(question, n_jobs)]
     if len(shards) == 1:
-        return tell(question, levels=levels, truth=truth, with_spread=with_spread)
-
-    def told_here() -> list[Told | None]:
-        shard = shards[torch.distributed.get_rank()]
-        told = tell(shard.question, **shard.options)
-        every: list[Told | None] = [None] * len(shards)
-        is_first = torch.distributed.get_rank() == 0
-        torch.distributed.gather_object(told, every if is_first else None)
-        return every
-
+        return tell(question, wanted)
     # Forecasts are computed on the processor, and numbers are handed over there.
-    every = run_ranks(told_here, len(shards), backend="gloo")
+    every = run_ranks(partial(_tell_all, tell), len(shards), own=shards, backend="gloo")
     order = np.argsort(np.concatenate([shard.pairs for shard in shards]))
-    parts = zip(*(told for told in every if told is not None), strict=True)
-    return Told(*(np.concatenate(part)[order] for part in parts))
+    return Told(*(np.concatenate(part)[order] for part in zip(*every, strict=True)))
 
 
 def shared_out(question: Question, n: int) -> list[np.ndarray]:
@@ -106,16 +77,15 @@ def shared_out(question: Question, n: int) -> list[np.ndarray]:
     return [some for some in (series[part == i] for i in range(n)) if len(some)]
 
 
-def _shard(question: Question, series: np.ndarray, options: dict[str, Any]) -> Shard:
-    own, pairs = some_series(question, series)
-    levels, truth = options["levels"], options["truth"]
-    of_pairs = levels is not None and levels.ndim > 1
-    return Shard(
-        own,
-        pairs,
-        {
-            **options,
-            "levels": levels[pairs] if of_pairs else levels,
-            "truth": None if truth is None else truth[pairs],
-        },
-    )
+def _shard(question: Question, wanted: Wanted, series: np.ndarray) -> Shard:
+    own, pairs = question_of(question, series)
+    return Shard(own, wanted.of(pairs), pairs)
+
+
+def _tell_all(tell: Tell, shard: Shard) -> list[Told]:
+    """Tell what is asked of this process, and gather on the first what all have told."""
+    told = tell(shard.question, shard.wanted)
+    every: list[Told] = [told] * torch.distributed.get_world_size()
+    is_first = torch.distributed.get_rank() == 0
+    torch.distributed.gather_object(told, every if is_first else None)
+    return every

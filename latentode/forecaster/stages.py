@@ -117,7 +117,7 @@ def _fit(module: LatentModel, job: Job, end: float | None) -> pd.DataFrame:
         if number and _is_over(span):
             break
         if number:
-            _begin_anew(module, job, number)
+            _draw_weights(module, job, number)
         # A copy: how far one start is in its epochs is not where the next one begins.
         own = job._replace(data=copy.copy(job.data))
         histories[stage] = _train(stage, module, own, n_epochs=job.n_epochs, span=span)
@@ -127,7 +127,7 @@ def _fit(module: LatentModel, job: Job, end: float | None) -> pd.DataFrame:
     return pd.concat(histories.values(), ignore_index=True)
 
 
-def _begin_anew(module: LatentModel, job: Job, number: int) -> None:
+def _draw_weights(module: LatentModel, job: Job, number: int) -> None:
     """Give a module initial weights of its own for a start, whatever was drawn before."""
     seeds = np.random.SeedSequence([job.training.seed, number])
     with own_torch_state(int(seeds.generate_state(1)[0])):

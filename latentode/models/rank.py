@@ -31,7 +31,7 @@ def _run(folder: Path, rank: int, n_ranks: int, backend: str) -> None:
         backend, init_method=f"file://{folder}/store", rank=rank, world_size=n_ranks
     )
     function = pickle.loads((folder / "job").read_bytes())
-    result = function()
+    result = function(*pickle.loads((folder / f"own-{rank}").read_bytes()))
     if rank == 0:
         (folder / "result").write_bytes(cloudpickle.dumps(result))
     torch.distributed.barrier()

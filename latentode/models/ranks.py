@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import cloudpickle
 import torch
@@ -28,7 +28,13 @@ class RankError(RuntimeError):
     """Say how a process that trained together with others ended."""
 
 
-def run_ranks(function: Callable[[], T], n_ranks: int, *, backend: str = "gloo") -> T:
+def run_ranks(
+    function: Callable[..., T],
+    n_ranks: int,
+    *,
+    own: Sequence[Any] | None = None,
+    backend: str = "gloo",
+) -> T:
     """Run a function in several processes at once, in a process group of `torch.distributed`.
 
     Parameters
@@ -37,6 +43,8 @@ def run_ranks(function: Callable[[], T], n_ranks: int, *, backend: str = "gloo")
         What each process runs; it may be defined in the script itself.
     n_ranks : int
         How many processes.
+    own : sequence, optional
+        What the function is given, one for each process; by default it is called with nothing.
     backend : str, default="gloo"
         How they talk to each other: "gloo", or "nccl" on GPUs.
 
@@ -57,10 +65,15 @@ def run_ranks(function: Callable[[], T], n_ranks: int, *, backend: str = "gloo")
     --------
     >>> run_ranks(lambda: 42, 1)
     42
+    >>> run_ranks(abs, 1, own=[-42])
+    42
     """
     with tempfile.TemporaryDirectory(prefix="latentode-") as name:
         folder = Path(name)
         (folder / "job").write_bytes(cloudpickle.dumps(function))
+        for rank in range(n_ranks):
+            arguments = [] if own is None else [own[rank]]
+            (folder / f"own-{rank}").write_bytes(cloudpickle.dumps(arguments))
         processes: list[subprocess.Popen[bytes]] = []
         try:
             for rank in range(n_ranks):

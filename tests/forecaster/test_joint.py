@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from latentode import LatentODEForecaster
+from latentode.forecaster.question import Wanted
 
 TIMES = [7.0, 8.0]
 
@@ -48,8 +49,8 @@ def test_a_constant_target_says_nothing_of_the_others(bent):
     model.scaler_ = model.scaler_._replace(std=model.scaler_.std * [1, 0])
     question = model._question(7.0, None, None, None, None, None)
     came = np.full((len(question.query.times), 2), 1.0)
-    together = model._tell(question, truth=came).log_density
-    alone = model._tell(question, truth=came * [1, np.nan]).log_density
+    together = model._tell(question, Wanted(truth=came)).log_density
+    alone = model._tell(question, Wanted(truth=came * [1, np.nan])).log_density
     np.testing.assert_array_equal(together, alone)
     assert np.isfinite(together[:, 0]).all()
 

@@ -10,21 +10,10 @@ from latentode import LatentODEForecaster
 from latentode.forecaster import resume, stages
 from latentode.models import going_on, in_time, run_ranks
 from latentode.models.objectives import fit_of_mean
+from tests.ticks import Ticks
 
 SMALL = {"latent_size": 4, "hidden_size": 8, "max_epochs": 10, "verbose": 0, "random_state": 0}
 N_BATCHES = 4  # of an epoch
-
-
-class Ticks:
-    """Stands for the module time: each look at the clock, and so each step, takes a second."""
-
-    def __init__(self, speed=1.0):
-        self.now = 0.0
-        self.speed = speed
-
-    def monotonic(self):
-        self.now += self.speed
-        return self.now
 
 
 @pytest.fixture
@@ -174,7 +163,7 @@ class TestRestarts:
 
         def learned():
             rank = torch.distributed.get_rank()
-            in_time.time = Ticks(speed=1 + rank)
+            in_time.time = Ticks(1.0 + rank)
             history = stages.learn(module, stages.Job(model, data, resume.Training(0)))
             mine = history.stage.tolist(), history.out_of_time.tolist()
             of_both = [None, None]

@@ -4,20 +4,9 @@ import pytest
 import torch
 
 from latentode.models import Clock, Direct, SeriesDataModule, Span, in_time, run_ranks, train
+from tests.ticks import Ticks
 
 N_BATCHES = 5  # of an epoch
-
-
-class Ticks:
-    """Stands for the module time: each look at the clock takes as long."""
-
-    def __init__(self, seconds=1.0):
-        self.seconds = seconds
-        self.now = 0.0
-
-    def monotonic(self):
-        self.now += self.seconds
-        return self.now
 
 
 @pytest.fixture

@@ -31,6 +31,16 @@ def test_all_ranks_run_and_the_first_one_answers():
     assert pid != os.getpid()
 
 
+@pytest.mark.slow
+def test_each_rank_is_given_its_own():
+    def gathered(own):
+        every = [None] * 2
+        torch.distributed.all_gather_object(every, own)
+        return every
+
+    assert run_ranks(gathered, 2, own=["a", "b"]) == ["a", "b"]
+
+
 def test_the_error_of_a_rank_comes_back_with_its_traceback():
     def fails():
         if torch.distributed.get_rank() == 1:
