@@ -63,8 +63,6 @@ def run_ranks(
 
     Examples
     --------
-    >>> run_ranks(lambda: 42, 1)
-    42
     >>> run_ranks(abs, 1, own=[-42])
     42
     """
