@@ -29,6 +29,7 @@ from latentode.nn.posterior import FlowedPosterior, NormalPosterior, Posterior
 from latentode.nn.segments import carried, segment_path
 from latentode.solvers import SolverError
 from latentode.solvers.checks import check_not_negative, check_part, check_positive
+from latentode.solvers.outside import outside_graphs
 
 
 class LatentModel(Checkpointed):
@@ -150,6 +151,7 @@ class LatentModel(Checkpointed):
         p: Distribution = self.decoder(zs, ts, self.decoder.read(context), where, noise)
         return p
 
+    @outside_graphs  # whether values are picked out is told by their number
     def values_asked(self, batch: Batch) -> tuple[Where, Tensor]:
         """Give where the values to tell are, and their weights.
 

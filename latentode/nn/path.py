@@ -16,6 +16,7 @@ from latentode.nn.vector_field import Field, Frame
 from latentode.solvers import Stats, odeint
 from latentode.solvers.arguments import check_choices
 from latentode.solvers.checks import check_positive
+from latentode.solvers.outside import outside_graphs
 
 # A latent path is short and smooth: one that needs more steps has diverged.
 _MAX_STEPS = 1000
@@ -86,6 +87,7 @@ class ODEPath(nn.Module):
             max_steps=_MAX_STEPS,
         )
 
+    @outside_graphs  # in how many solves, the times themselves decide
     def forward(self, z0: Tensor, t0: Tensor, ts: Tensor, inputs: Inputs = NO_INPUTS) -> Tensor:
         """Give the states (B, P, L) at times ts (B, P) in any order, from z0 (B, L) at t0 (B,).
 

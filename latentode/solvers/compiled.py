@@ -19,9 +19,19 @@ _KNOWN = (
     "G['__builtins_dict",
     "G['__import_latentode_dot_solvers",
 )
-# What the compiler raises where a field is not for it, and where it fails itself.
-NOT_CAPTURED = torch._dynamo.exc.Unsupported, torch._dynamo.exc.UncapturedHigherOrderOpError
-NOT_BUILT = torch._dynamo.exc.BackendCompilerFailed
+
+
+def not_captured() -> tuple[type[Exception], ...]:
+    """Give what the compiler raises where a field is not for it.
+
+    Naming it loads the compiler, which takes as long as all of torch: only who compiles does.
+    """
+    return torch._dynamo.exc.Unsupported, torch._dynamo.exc.UncapturedHigherOrderOpError
+
+
+def not_built() -> type[Exception]:
+    """Give what the compiler raises where it fails itself."""
+    return torch._dynamo.exc.BackendCompilerFailed
 
 
 @functools.lru_cache(maxsize=64)
@@ -68,7 +78,7 @@ def compiling() -> Iterator[None]:
             "call, as one that counts its evaluations does (solution.stats counts them), or is "
             "solved for ever new shapes. Mend that, or use compile=False."
         ) from error
-    except (*NOT_CAPTURED, NOT_BUILT) as error:
+    except (*not_captured(), not_built()) as error:
         raise RuntimeError(
             "compile=True: the vector field cannot be compiled to one graph, as by torch.compile "
             f"with fullgraph=True. Use compile=False. The compiler says: {error}"

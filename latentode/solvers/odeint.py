@@ -24,6 +24,7 @@ from latentode.solvers.events import Event, Occurrences, flattened_events
 from latentode.solvers.flat_field import VectorField, flattened_field
 from latentode.solvers.masking import masked, of_living
 from latentode.solvers.methods import METHODS
+from latentode.solvers.outside import outside_graphs
 from latentode.solvers.problem import Options
 from latentode.solvers.reader import reader_of
 from latentode.solvers.solution import Solution, SolverError, Stats
@@ -33,6 +34,7 @@ from latentode.solvers.state import State, layout_of
 from latentode.solvers.times import stops_and_jumps, times_of, with_jumps, with_start
 
 
+@outside_graphs
 def odeint(
     f: VectorField,
     y0: State,

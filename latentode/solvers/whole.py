@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentode.solvers.attempt import lean, next_round
-from latentode.solvers.compiled import NOT_BUILT, NOT_CAPTURED, compiled, compiling
+from latentode.solvers.compiled import compiled, compiling, not_built, not_captured
 from latentode.solvers.course import Course, Position
 from latentode.solvers.dense import Piece, first_at, read_off, rows_at
 from latentode.solvers.explicit import Method
@@ -122,7 +122,7 @@ def march_in_blocks(
             most = torch.tensor(min(size, options.max_steps - n_rounds))
             try:
                 block = rounds(lean(problem), position, course, s, ys, most, size)
-            except (*NOT_CAPTURED, NOT_BUILT) as error:
+            except (*not_captured(), not_built()) as error:
                 _refuse(f, error)
                 return None
             n, position, ys = int(block.n_rounds), block.position, block.ys
@@ -137,7 +137,7 @@ def march_in_blocks(
 
 def _refuse(f: object, error: Exception) -> None:
     _REFUSED.add(_code_of(f))
-    if isinstance(error, NOT_BUILT):
+    if isinstance(error, not_built()):
         warnings.warn(
             f"compile=True: torch {torch.__version__} makes no loop of the steps, which are "
             f"compiled one by one: the same numbers, later. The compiler says: {error}",

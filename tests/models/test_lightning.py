@@ -2,6 +2,7 @@
 
 import csv
 import math
+import warnings
 
 import lightning
 import numpy as np
@@ -76,6 +77,19 @@ def test_options_of_the_trainer_do_what_they_say(options, n_steps, fit, build):
     trainer = fit(build(), **options)
     assert trainer.global_step == n_steps
     assert math.isfinite(trainer.callback_metrics["train_loss"])
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_the_same(fit, build):
+    alike = build(objective=Direct(), observation_dropout=0.0)
+    model = build(objective=Direct(), observation_dropout=0.0)
+    fit(alike)
+    with warnings.catch_warnings():
+        # 2026-11: torch.compile of torch 2.13 makes its own warnings of numbers in a program.
+        warnings.simplefilter("ignore", UserWarning)
+        fit(torch.compile(model, backend="eager"))
+    for name, weight in alike.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
 
 
 def test_an_equation_is_solved_in_float32_whatever_the_precision(fit, build):
