@@ -114,4 +114,9 @@ class OwnDraws(Callback):
     ) -> None:
         """Seed torch for this batch on this rank."""
         numbers = [self.seed, trainer.current_epoch, batch_idx, trainer.global_rank]
-        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
+        seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+        if pl_module.device.type == "cpu":
+            # To seed all devices keeps a note, with a traceback, for each that is not in use.
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)

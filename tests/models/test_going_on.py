@@ -87,3 +87,13 @@ def test_states_are_handed_over_now_and_then(run):
     states = []
     run(keep=states.append)
     assert 1 <= len(states) < 15
+
+
+def test_a_step_seeds_no_device_that_is_not_in_use(run, monkeypatch):
+    seed_all = torch.cuda.manual_seed_all
+    seeded = []
+    monkeypatch.setattr(
+        torch.cuda, "manual_seed_all", lambda seed: (seeded.append(seed), seed_all(seed))
+    )
+    run()
+    assert len(seeded) <= 2  # at the start, and not in each step: torch keeps a note of all
