@@ -1,6 +1,7 @@
 """The layers of the package: what each may import, of ours and of others'."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -46,14 +47,17 @@ LAYERS = {
     ),
 }
 LAZY = {"mujoco", "matplotlib", "pyarrow"}  # optional, so never imported with the module
+EVERYWHERE = sys.stdlib_module_names | {"latentode"}
 SLOW = {"torch", "pandas", "lightning", "sklearn"}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
-every_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+
+def place(path):
+    return path.relative_to(PACKAGE)
 
 
 def layer_of(path):
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+    return place(path).with_suffix("").parts[0]
 
 
 def imported_names(tree):
@@ -73,51 +77,59 @@ def imported_at_once(tree):
             yield from imported_names(statement)
 
 
+@functools.cache
 def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-@every_file
-def test_every_file_belongs_to_a_layer(path):
-    assert layer_of(path) in LAYERS, f"give {path.name} a layer in LAYERS"
+def test_every_file_belongs_to_a_layer():
+    assert {layer_of(path) for path in FILES} == set(LAYERS)
 
 
-@every_file
-def test_imports_of_ours_point_down(path):
-    own = layer_of(path)
-    allowed = {own} | LAYERS[own].ours
-    for name in imported_names(parse(path)):
-        first, second, *_ = [*name.split("."), ""]
-        if first == "latentode":
-            assert second in allowed | ROOT_NAMES, f"{own} must not import {name}"
+def test_imports_of_ours_point_down():
+    wrong = [
+        f"{place(path)} imports {name}"
+        for path in FILES
+        for name in imported_names(parse(path))
+        if name.split(".")[0] == "latentode"
+        and name.split(".")[1] not in {layer_of(path), *LAYERS[layer_of(path)].ours, *ROOT_NAMES}
+    ]
+    assert not wrong
 
 
-@every_file
-def test_foreign_packages_are_imported_only_where_they_are_at_home(path):
-    own = layer_of(path)
-    allowed = LAYERS[own].theirs | sys.stdlib_module_names | {"latentode"}
-    for name in imported_names(parse(path)):
-        assert name.split(".")[0] in allowed, f"{own} must not import {name}"
+def test_foreign_packages_are_imported_only_where_they_are_at_home():
+    wrong = [
+        f"{place(path)} imports {name}"
+        for path in FILES
+        for name in imported_names(parse(path))
+        if name.split(".")[0] not in LAYERS[layer_of(path)].theirs | EVERYWHERE
+    ]
+    assert not wrong
 
 
-@every_file
-def test_imports_are_absolute_and_name_what_they_take(path):
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: import from latentode, not from a dot"
-            assert node.names[0].name != "*", f"line {node.lineno}: name what is imported"
+def test_imports_are_absolute_and_name_what_they_take():
+    wrong = [
+        f"{place(path)}, line {node.lineno}"
+        for path in FILES
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ImportFrom) and (node.level > 0 or node.names[0].name == "*")
+    ]
+    assert not wrong
 
 
-@every_file
-def test_optional_packages_are_imported_when_needed(path):
-    at_once = {name.split(".")[0] for name in imported_at_once(parse(path))}
-    assert not at_once & LAZY
+def test_optional_packages_are_imported_when_needed():
+    wrong = [
+        f"{place(path)} imports {name}"
+        for path in FILES
+        for name in imported_at_once(parse(path))
+        if name.split(".")[0] in LAZY
+    ]
+    assert not wrong
 
 
-@every_file
-def test_a_file_is_named_for_what_it_holds(path):
+def test_a_file_is_named_for_what_it_holds():
     vague = {"utils", "util", "misc", "common", "helpers", "helper"}
-    assert not vague & set(path.relative_to(PACKAGE).with_suffix("").parts)
+    assert not [place(path) for path in FILES if vague & set(place(path).with_suffix("").parts)]
 
 
 def test_importing_the_package_imports_nothing_slow():

@@ -40,7 +40,7 @@ def blank(request):
     return request.param(**SMALL)
 
 
-QUICK = {**WHOLE, "method": "bosh3", "max_epochs": 15, "learning_rate": 0.1}
+QUICK = {**WHOLE, "method": "bosh3", "max_epochs": 8, "learning_rate": 0.2}
 
 
 @parametrize_with_checks([ODENetClassifier(**QUICK), ODENetRegressor(**QUICK)])
