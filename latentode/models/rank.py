@@ -1,4 +1,4 @@
-"""What a process of `run_ranks` runs, as ``python -m latentode.models.rank ...``."""
+"""What a process of `run_ranks` runs, as ``python -P rank.py ...``."""
 
 import os
 import pickle

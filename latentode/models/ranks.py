@@ -18,6 +18,7 @@ import cloudpickle
 import torch
 import torch.distributed
 
+_RANK = Path(__file__).with_name("rank.py")
 _LOOK = 0.05  # seconds between two looks at the processes
 _LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
@@ -91,7 +92,8 @@ def from_first(number: float) -> float:
 
 
 def _start(folder: Path, rank: int, n_ranks: int, backend: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "latentode.models.rank", str(folder), str(rank)]
+    # Run as a file, it imports no more than its job needs; and -P finds no other file beside it.
+    command = [sys.executable, "-P", str(_RANK), str(folder), str(rank)]
     n_threads = max(torch.get_num_threads() // n_ranks, 1)
     env = {
         **os.environ,

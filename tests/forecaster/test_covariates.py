@@ -244,12 +244,13 @@ def doses(n_series, seed):
 
 
 def test_telling_the_model_helps():
-    train, test = doses(60, seed=0), doses(60, seed=1)
+    train, test = doses(40, seed=0), doses(40, seed=1)
     test["id"] += 100
     settings = SMALL | {
         "latent_size": 6,
         "hidden_size": 24,
-        "max_epochs": 30,
+        "max_epochs": 15,
+        "learning_rate": 0.02,
         "refit": False,
         "target_cols": "y",
     }

@@ -342,7 +342,11 @@ class TestManners:
         assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
     @pytest.mark.parametrize(
-        ("name", "ends"), [("SIGINT", {"interrupted"}), ("SIGTERM", {"143", "-15"})]
+        ("name", "ends"),
+        [
+            ("SIGINT", {"interrupted"}),
+            pytest.param("SIGTERM", {"143", "-15"}, marks=pytest.mark.slow),
+        ],
     )
     def test_a_signal_ends_fit_as_it_ends_programs(self, name, ends, waves, tmp_path):
         waves.to_pickle(tmp_path / "waves")
