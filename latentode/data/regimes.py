@@ -1,5 +1,7 @@
 """What a model is asked in training: what follows a cut, what was hidden, or what it reads."""
 
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import NamedTuple, Protocol
 
@@ -13,6 +15,8 @@ from latentode.solvers.checks import check_share, check_whole
 
 # How often a whole series is to be foretold from nothing, so that the prior is trained too.
 _NO_CONTEXT = 0.02
+# Of how many series an interpolating model is to fill a gap, and of the others single rows.
+_GAPS = 0.5
 
 
 class Stretch(NamedTuple):
@@ -32,15 +36,12 @@ class Stretch(NamedTuple):
 
 
 class Regime(Protocol):
-    """Draw a batch from a panel.
+    """Draw a batch from a panel."""
 
-    Attributes
-    ----------
-    cut : object
-        Time, in the units of the frame, where contexts end; None if it is drawn.
-    """
-
-    cut: object
+    @property
+    def cut(self) -> object:
+        """Time, in the units of the frame, where contexts end; None if it is drawn."""
+        ...
 
     def __call__(
         self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
@@ -111,6 +112,9 @@ class Interpolation:
         Rows to read; by default a share drawn anew for every batch.
     least, most : float, default=0.1 and 0.9
         Between which the share is drawn.
+    gaps : float, default=0.0
+        Share of the series of which the rows that are not read lie together. In half of these
+        gaps, but for a single variable, one variable alone is not read.
 
     Raises
     ------
@@ -119,13 +123,18 @@ class Interpolation:
 
     Examples
     --------
-    >>> regime = Interpolation(n_observed=10)
+    >>> regime = Interpolation(n_observed=10, gaps=0.5)
     """
 
     cut = None
 
     def __init__(
-        self, n_observed: int | None = None, *, least: float = 0.1, most: float = 0.9
+        self,
+        n_observed: int | None = None,
+        *,
+        least: float = 0.1,
+        most: float = 0.9,
+        gaps: float = 0.0,
     ) -> None:
         if n_observed is not None:
             check_whole("n_observed", n_observed)
@@ -133,9 +142,11 @@ class Interpolation:
         check_share("most", most)
         if least > most:
             raise ValueError(f"least={least} must not be above most={most}: exchange them.")
+        check_share("gaps", gaps)
         self.n_observed = n_observed
         self.least = least
         self.most = most
+        self.gaps = gaps
 
     def __call__(
         self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
@@ -147,7 +158,27 @@ class Interpolation:
             draw = float(torch.rand((), generator=generator))
             share = self.least + (self.most - self.least) * draw
             n = max(round(share * batch.t.shape[1]), 1)
-        return _with_some(batch, n, generator)
+        return (
+            _with_some(batch, n, generator) if self.gaps == 0 else self._torn(batch, n, generator)
+        )
+
+    def _torn(self, batch: Batch, n: int, generator: Generator) -> Batch:
+        """Keep n rows of each context, and of some series those around a gap."""
+        n_series, n_rows, n_variables = batch.x.shape
+        draws = torch.rand(n_series, 4, 1, generator=generator).to(batch.t.device).unbind(1)
+        has_gap, middle = draws[0] < self.gaps, draws[1] * batch.lengths[:, None]
+        away = (torch.arange(n_rows, device=batch.t.device) + 0.5 - middle).abs()
+        singly = torch.rand(n_series, n_rows, generator=generator).to(away)
+        kept = _first_of(batch, torch.where(has_gap, -away, singly), batch.lengths.clamp(max=n))
+        if n_variables == 1:
+            return keep_rows(batch, kept)
+        # The rows of such a gap stay, without the variable.
+        alone = has_gap & (draws[2] < 0.5)
+        variable = (draws[3] * n_variables).long()
+        is_it = torch.arange(n_variables, device=away.device) == variable
+        mask = batch.mask & ~((alone & ~kept)[..., None] & is_it[:, None])
+        less = batch._replace(x=batch.x * mask, scores=batch.scores * mask, mask=mask)
+        return keep_rows(less, (kept | alone) & mask.any(dim=-1))
 
 
 class Reconstruction:
@@ -190,9 +221,13 @@ def _with_some(batch: Batch, n: float | None, generator: Generator) -> Batch:
     is_count = isinstance(n, Integral)
     wanted = batch.lengths.clamp(max=int(n)) if is_count else torch.ceil(n * batch.lengths)
     draw = torch.rand(batch.t.shape, generator=generator, device=batch.t.device)
-    draw = draw.masked_fill(~batch.context.inside(), 2.0)
-    rank = draw.argsort(dim=1).argsort(dim=1)
-    return keep_rows(batch, rank < wanted[:, None])
+    return keep_rows(batch, _first_of(batch, draw, wanted))
+
+
+def _first_of(batch: Batch, draw: Tensor, wanted: Tensor) -> Tensor:
+    """Say which rows (B, T) of each context are the wanted (B,) with the lowest draws."""
+    rank = draw.masked_fill(~batch.context.inside(), torch.inf).argsort(dim=1).argsort(dim=1)
+    return rank < wanted[:, None]
 
 
 def _check_n_observed(n: float) -> None:
@@ -205,4 +240,8 @@ def _check_n_observed(n: float) -> None:
         )
 
 
-REGIMES = {"forecast": Forecast, "interpolation": Interpolation, "elbo": Reconstruction}
+REGIMES: dict[str, Callable[[], Regime]] = {
+    "forecast": Forecast,
+    "interpolation": partial(Interpolation, gaps=_GAPS),
+    "elbo": Reconstruction,
+}

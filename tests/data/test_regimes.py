@@ -121,6 +121,51 @@ def test_the_share_that_interpolation_reads_is_drawn_between_its_bounds(scaled):
     assert min(lengths) >= 6 and max(lengths) <= 15 and len(set(lengths)) > 5
 
 
+def runs_of(hidden):
+    """Give how many runs of hidden rows there are."""
+    return int(hidden[0]) + int((hidden[1:] & ~hidden[:-1]).sum())
+
+
+def test_what_is_not_read_may_be_a_gap(scaled):
+    begins, ends = set(), set()
+    for seed in range(40):
+        batch = draw(Interpolation(n_observed=20, gaps=1.0), scaled, seed=seed)
+        read = torch.isin(batch.targets[4, :, 0], batch.x[4, : batch.lengths[4], 0])
+        assert batch.lengths.tolist() == [1, 2, 5, 9, 20]
+        assert runs_of(~read) == 1
+        begins.add(bool(~read[0]))
+        ends.add(bool(~read[-1]))
+    assert begins == ends == {True, False}  # it may lie anywhere
+
+
+def test_of_some_series_rows_are_hidden_singly(scaled):
+    runs = []
+    for seed in range(40):
+        batch = draw(Interpolation(n_observed=20, gaps=0.5), scaled, seed=seed)
+        runs.append(runs_of(~torch.isin(batch.targets[4, :, 0], batch.x[4, :, 0])))
+    assert 10 <= sum(n == 1 for n in runs) <= 30
+
+
+def test_a_gap_may_be_of_one_variable():
+    df = pd.DataFrame({"id": 0, "time": np.arange(30.0), "u": 1.0 + np.arange(30)})
+    df["v"], df["w"] = -df.u, df.u.mask(df.u % 2 > 0)
+    panel = to_panel(df, infer_schema(df, time_col="time"))
+    scaled = scale_panel(panel, Scaler.fit(panel, panel))
+    seen = set()
+    for seed in range(60):
+        batch = draw(Interpolation(n_observed=20, gaps=1.0), scaled, seed=seed)
+        n = batch.mask[0].sum(dim=0)
+        assert not batch.x[0][~batch.mask[0]].any()
+        assert batch.mask[0].any(dim=1).all()  # no row is left without a value
+        if batch.lengths[0] == 20:
+            seen.add("all")
+        else:
+            less = [int(v) for v in torch.tensor([30, 30, 15]) - n]
+            assert sum(m > 0 for m in less) == 1 and max(less) <= 10
+            seen.add(less.index(max(less)))
+    assert seen == {"all", 0, 1, 2}
+
+
 def test_reconstruction_is_asked_for_what_is_read(scaled):
     batch = draw(REGIMES["elbo"](), scaled, max_rows=4)
     assert torch.equal(batch.t, batch.ts)
@@ -155,6 +200,7 @@ def test_a_cut_that_is_no_time_is_refused_at_once(cut):
         ({"n_observed": 0.5}, r"n_observed=0\.5 must be a whole number"),
         ({"least": -0.1}, r"least=-0\.1 must be at least 0 and at most 1"),
         ({"most": 1.1}, r"most=1\.1 must be at least 0 and at most 1"),
+        ({"gaps": 1.5}, r"gaps=1\.5 must be at least 0 and at most 1"),
         ({"least": 0.6, "most": 0.4}, r"least=0\.6 must not be above most=0\.4: exchange them"),
     ],
 )
