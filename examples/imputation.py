@@ -2,8 +2,8 @@
 
 Three in ten values on Mauna Loa are hidden, and half of every third year. A model is trained
 to fill in, with the season as a known covariate, and smooths what is left. Prints the errors of
-what it fills in, beside linear interpolation and the mean, and what its intervals hold: too little
-for half a year, because training hides rows one by one. Saves imputation.png.
+what it fills in, beside linear interpolation and the mean, and what its intervals hold, which is
+too little for half a year. Saves imputation.png.
 """
 
 import numpy as np

@@ -90,9 +90,9 @@ class LatentODEForecaster(Drawing, TrainedForecaster):
         is known of the system, in the units of the frame, and what is seen of it. ``fit`` trains
         a copy, which is then ``vector_field_``. See ``docs/mechanistic.md``.
     objective : {"forecast", "interpolation", "elbo"}, default="forecast"
-        Train to foretell what follows random cuts; or to fill in rows that are hidden, for
-        `smooth`; or to reconstruct what is read, which is the variational autoencoder of Chen et
-        al. (2018).
+        Train to foretell what follows random cuts; or to fill in rows that are hidden, singly and
+        in gaps, for `smooth`; or to reconstruct what is read, which is the variational
+        autoencoder of Chen et al. (2018).
     likelihood : {"gaussian", "student-t", "quantiles", "flow"}, default="gaussian"
         Family of the distribution of a value around the latent path: normal; with heavier tails,
         for outliers; any, by its quantiles; or, of all values of a series at one time together,
