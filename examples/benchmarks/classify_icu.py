@@ -21,9 +21,11 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -40,6 +42,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
 # A script finds the files beside it; one that is run from a test does not.
 sys.path.append(str(Path(__file__).parent))
@@ -50,6 +53,9 @@ from forecast_sources import cache_folder, data_folder
 from solver_tables import Table, markdown, put_into_page
 
 from latentode import SeriesClassifier
+from latentode.models.series_net import SeriesNet
+from latentode.nn import Context
+from latentode.supervised import series_network
 
 MEASURED = [*(name for name in VARIABLES if name not in DESCRIPTORS), "Weight"]
 MEASURES = ("AUROC", "average precision", "log loss", "Brier")
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     asked = parse(arguments)
     torch.set_num_threads(1)
     stays = read_stays(data_folder(asked.data), cache_folder(asked.cache))
-    models = {name: MODELS[name] for name in asked.models}
+    models = {name: MODELS[name] for name in asked.models} | (ABLATIONS if asked.ablations else {})
     rows = [row_of(name, model, stays, asked) for name, model in models.items()]
     text = markdown(Table(("", *MEASURES, "CPU seconds"), [prevalence_row(stays), *rows]))
     where = "test" if asked.test else "validation"
@@ -138,6 +144,25 @@ def latent_ode(learned: Stays, told: Stays, seed: int) -> np.ndarray:
     return p.loc[told.died.index, 1].to_numpy()
 
 
+def without_the_ode(learned: Stays, told: Stays, seed: int) -> np.ndarray:
+    """Give probabilities from the state at the last row alone."""
+    with patch.object(series_network, "SeriesNet", partial(SeriesNet, ahead=())):
+        return latent_ode(learned, told, seed)
+
+
+def without_the_state(learned: Stays, told: Stays, seed: int) -> np.ndarray:
+    """Give probabilities from summaries and descriptors alone."""
+    with patch.object(series_network, "SeriesNet", partial(Stateless, ahead=())):
+        return latent_ode(learned, told, seed)
+
+
+class Stateless(SeriesNet):
+    """A network whose head reads zeros for the state."""
+
+    def states(self, context: Context) -> Tensor:
+        return torch.zeros_like(super().states(context))
+
+
 def logistic_regression(learned: Stays, told: Stays, seed: int) -> np.ndarray:
     """Give probabilities by logistic regression on last values, means and counts."""
     model = make_pipeline(
@@ -183,6 +208,7 @@ MODELS: dict[str, Model] = {
     "gradient boosting": boosting,
     "latent ODE": latent_ode,
 }
+ABLATIONS = {"without the ODE": without_the_ode, "without the state": without_the_state}
 
 
 def row_of(name: str, model: Model, stays: Stays, asked: argparse.Namespace) -> tuple[str, ...]:
@@ -229,6 +255,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder with the original files")
     parser.add_argument("--cache", type=Path, help="folder for what is made of them")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--ablations", action="store_true", help="and parts of the latent ODE")
     parser.add_argument("--seeds", type=int, default=1, help="how many splits")
     parser.add_argument("--test", action="store_true", help="measure the test part")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="page to put tables into")

@@ -40,7 +40,8 @@ class SeriesNet(nn.Module):
     n_outputs : int
         Numbers K that are told of a series.
     ahead : sequence of float, default=(0.5, 1.0)
-        Times after the last row at which the head reads the state, beside that at the last row.
+        Times after the last row at which the head reads the state, beside that at the last row;
+        () for this alone, without an ODE.
     hidden_size : int, default=64
         Width of the hidden layer of the head, which is added to a linear one.
     dropout : float, default=0.5
@@ -109,6 +110,8 @@ class SeriesNet(nn.Module):
     def states(self, context: Context) -> Tensor:
         """Give the latent states (B, 1 + A, L) at the last row, and at the times ahead."""
         z0 = self.encoder(context).mean
+        if not self.ahead:
+            return z0[:, None]
         t0 = self.encoder.anchor_time(context.t)
         ts = torch.tensor(self.ahead).to(z0).expand(len(z0), -1)
         later = carried(self.path, z0, t0, ts, context.inputs)

@@ -1,5 +1,6 @@
 """The parts of stays, and what rivals are given of them."""
 
+import classify_icu
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,3 +47,13 @@ def test_a_constant_knows_nothing():
 def test_the_recipe_is_of_parameters_that_there_are():
     assert set(RECIPE) <= set(SeriesClassifier().get_params())
     assert "Age" in DESCRIPTORS and "Age" not in MEASURED
+
+
+def test_less_of_the_model_tells_something_else(stays, monkeypatch):
+    monkeypatch.setattr(classify_icu, "RECIPE", RECIPE | {"n_members": 1, "max_epochs": 1})
+    stays.rows[MEASURED] = np.random.default_rng(0).normal(size=(40, len(MEASURED)))
+    models = [classify_icu.latent_ode, *classify_icu.ABLATIONS.values()]
+    told = [model(stays, stays, seed=0) for model in models]
+    assert all(np.isfinite(p).all() and p.shape == (20,) for p in told)
+    assert not np.allclose(told[0], told[1]) and not np.allclose(told[1], told[2])
+    assert np.array_equal(classify_icu.latent_ode(stays, stays, seed=0), told[0])  # as it was
