@@ -1,7 +1,7 @@
 """Forecasts of many series at once, in memory in proportion to what is asked."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from latentode.models.latent_model import LatentModel
 from latentode.models.pairs import MOST_PAIRS, batches_of_pairs
 from latentode.nn import Drawn, Joint, Mixture
 
-# Pairs of a time and a draw that are decoded at a time at most.
+# Pairs of a time and a draw that are solved or decoded at a time at most.
 _MOST_DRAWN = 20_000
 # Pairs that are forecast at a time by a model of joint distributions, which keeps draws of them.
 _MOST_JOINT = 2_000
@@ -215,18 +215,21 @@ def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor,
     context = batch.context
     q, known = module.encode(context), module.decoder.read(context)
 
-    def told(z0: Tensor) -> Distribution:
-        p: Distribution = module.decoder(module.carry(z0, context, batch.ts), batch.ts, known)
-        return p
+    shape = n_draws // 2, q.center.shape[-1]
+    draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.center)
+    states = [q.center, *(q.placed(e) for e in torch.cat([draws, -draws]))]
+    center, *parts = (module.decoder(zs, batch.ts, known) for zs in _paths(module, states, batch))
+    return center.mean, _mixture(parts or [center])
 
-    z0 = q.center
-    center = told(z0)
-    if not n_draws:
-        return center.mean, _mixture([center])
-    shape = n_draws // 2, z0.shape[-1]
-    draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(z0)
-    states = [q.placed(e) for e in torch.cat([draws, -draws])]
-    return center.mean, _mixture([told(z0) for z0 in states])
+
+def _paths(module: LatentModel, states: list[Tensor], batch: Batch) -> Iterator[Tensor]:
+    """Carry several states of each series, several at once where that is little."""
+    at_once = max(_MOST_DRAWN // max(batch.t.numel(), batch.ts.numel()), 1)
+    for start in range(0, len(states), at_once):
+        some = states[start : start + at_once]
+        many = batch.repeated(len(some))
+        zs = module.carry(torch.cat(some), many.context, many.ts)
+        yield from zs.split(len(batch.ts))
 
 
 def _mixture(parts: list[Distribution]) -> Mixture | Drawn:
