@@ -243,6 +243,7 @@ def doses(n_series, seed):
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow  # tests/models/test_covariates.py says as much of the model alone
 def test_telling_the_model_helps():
     train, test = doses(40, seed=0), doses(40, seed=1)
     test["id"] += 100

@@ -51,6 +51,7 @@ class Field(torch.nn.Module):
         return -self.rate * z
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_on_one_says_why(ripples):
     model = LatentODEForecaster(**SMALL, devices=2, vector_field=Field(), random_state=0)
     with pytest.raises(FloatingPointError, match="training diverged in epoch 0, batch 0"):
