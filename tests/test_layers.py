@@ -82,29 +82,32 @@ def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def imports_that(is_wrong, imported=imported_names):
+    """Give where a name is imported that is wrong in the layer of the file."""
+    return [
+        f"{place(path)} imports {name}"
+        for path in FILES
+        for name in imported(parse(path))
+        if is_wrong(name, layer_of(path))
+    ]
+
+
 def test_every_file_belongs_to_a_layer():
     assert {layer_of(path) for path in FILES} == set(LAYERS)
 
 
 def test_imports_of_ours_point_down():
-    wrong = [
-        f"{place(path)} imports {name}"
-        for path in FILES
-        for name in imported_names(parse(path))
-        if name.split(".")[0] == "latentode"
-        and name.split(".")[1] not in {layer_of(path), *LAYERS[layer_of(path)].ours, *ROOT_NAMES}
-    ]
-    assert not wrong
+    def is_wrong(name, layer):
+        first, second, *_ = [*name.split("."), ""]
+        return first == "latentode" and second not in {layer, *LAYERS[layer].ours, *ROOT_NAMES}
+
+    assert not imports_that(is_wrong)
 
 
 def test_foreign_packages_are_imported_only_where_they_are_at_home():
-    wrong = [
-        f"{place(path)} imports {name}"
-        for path in FILES
-        for name in imported_names(parse(path))
-        if name.split(".")[0] not in LAYERS[layer_of(path)].theirs | EVERYWHERE
-    ]
-    assert not wrong
+    assert not imports_that(
+        lambda name, layer: name.split(".")[0] not in LAYERS[layer].theirs | EVERYWHERE
+    )
 
 
 def test_imports_are_absolute_and_name_what_they_take():
@@ -118,13 +121,7 @@ def test_imports_are_absolute_and_name_what_they_take():
 
 
 def test_optional_packages_are_imported_when_needed():
-    wrong = [
-        f"{place(path)} imports {name}"
-        for path in FILES
-        for name in imported_at_once(parse(path))
-        if name.split(".")[0] in LAZY
-    ]
-    assert not wrong
+    assert not imports_that(lambda name, _: name.split(".")[0] in LAZY, imported_at_once)
 
 
 def test_a_file_is_named_for_what_it_holds():
