@@ -66,6 +66,8 @@ class Batch(NamedTuple):
 
     def repeated(self, n: int) -> "Batch":
         """Give the series of the batch n times over, one batch after the other."""
+        if n == 1:
+            return self
         return self.mapped(lambda part: part.repeat(n, *[1] * (part.dim() - 1)))
 
     def mapped(self, f: Callable[[Tensor], Tensor]) -> "Batch":
@@ -175,6 +177,12 @@ def keep_rows(batch: Batch, kept: Tensor) -> Batch:
         ts=batch.ts - end[:, None],
         controls=less.controls,
     )
+
+
+def keep_values(batch: Batch, kept: Tensor) -> Batch:
+    """Leave out the values of the context that are not kept (B, T, D); their rows stay."""
+    mask = batch.mask & kept
+    return batch._replace(x=batch.x * mask, scores=batch.scores * mask, mask=mask)
 
 
 def ask_some(batch: Batch, n: int | None, generator: Generator) -> Batch:

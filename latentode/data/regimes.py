@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Generator, Tensor
 
-from latentode.data.batch import Batch, Parts, RowRange, gather_batch, keep_rows
+from latentode.data.batch import Batch, Parts, RowRange, gather_batch, keep_rows, keep_values
 from latentode.data.scaling import ScaledPanel
 from latentode.data.split import read_cut
 from latentode.solvers.checks import check_share, check_whole
@@ -176,9 +176,8 @@ class Interpolation:
         alone = has_gap & (draws[2] < 0.5)
         variable = (draws[3] * n_variables).long()
         is_it = torch.arange(n_variables, device=away.device) == variable
-        mask = batch.mask & ~((alone & ~kept)[..., None] & is_it[:, None])
-        less = batch._replace(x=batch.x * mask, scores=batch.scores * mask, mask=mask)
-        return keep_rows(less, (kept | alone) & mask.any(dim=-1))
+        less = keep_values(batch, ~((alone & ~kept)[..., None] & is_it[:, None]))
+        return keep_rows(less, (kept | alone) & less.mask.any(dim=-1))
 
 
 class Reconstruction:

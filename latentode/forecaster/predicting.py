@@ -164,10 +164,10 @@ class Predicting(ABC):
             If a quantile is not a probability.
         """
         check_choice("format", format, ("wide", "long"))
-        levels = np.array(probabilities(quantiles))
+        levels = probabilities(quantiles)
         question = self._question(at, horizon, step, context, cutoff, static)
-        told = self._tell_calibrated(question, Wanted(levels), n_jobs=n_jobs)
-        parts = quantile_parts(levels.tolist(), told)
+        told = self._tell_calibrated(question, Wanted(np.array(levels)), n_jobs=n_jobs)
+        parts = quantile_parts(levels, told)
         table = as_table(question.query, parts, self.schema_, format)
         return as_native(table, question.query.backend)
 

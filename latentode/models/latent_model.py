@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from latentode.data import Batch
+from latentode.data.batch import keep_values
 from latentode.models.checkpointed import Checkpointed
 from latentode.models.epoch import EpochLog
 from latentode.models.objectives import Objective, fit_of_mean, values_of
@@ -260,5 +261,4 @@ def thinned(batch: Batch, share: float) -> Batch:
     """Leave out a share of the observed values of the contexts, drawn at random."""
     if share == 0:
         return batch
-    mask = batch.mask & (torch.rand_like(batch.x) >= share)
-    return batch._replace(x=batch.x * mask, scores=batch.scores * mask, mask=mask)
+    return keep_values(batch, torch.rand_like(batch.x) >= share)

@@ -214,7 +214,6 @@ def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor,
     """
     context = batch.context
     q, known = module.encode(context), module.decoder.read(context)
-
     shape = n_draws // 2, q.center.shape[-1]
     draws = torch.randn(*shape, generator=Generator().manual_seed(0)).to(q.center)
     states = [q.center, *(q.placed(e) for e in torch.cat([draws, -draws]))]

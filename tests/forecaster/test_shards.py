@@ -11,6 +11,7 @@ import torch
 from latentode import LatentODEForecaster
 from latentode.forecaster import shards
 from latentode.forecaster.question import Wanted, question_of
+from latentode.models import prediction
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,14 @@ def test_some_of_the_series_are_told_as_among_all(calibrated, question):
         told = calibrated._tell(some, wanted.of(pairs))
         for part, expected in zip(told, whole, strict=True):
             np.testing.assert_allclose(part, expected[pairs], rtol=0, atol=1e-6)
+
+
+def test_draws_are_the_same_however_many_are_solved_at_once(calibrated, question, monkeypatch):
+    wanted = Wanted(np.array([0.1, 0.5, 0.9]), truth=np.zeros((101, 2)))
+    at_once = calibrated._tell(question, wanted)
+    monkeypatch.setattr(prediction, "_MOST_DRAWN", 1)
+    for part, expected in zip(calibrated._tell(question, wanted), at_once, strict=True):
+        np.testing.assert_allclose(part, expected, rtol=0, atol=1e-9)
 
 
 class Ranks:
