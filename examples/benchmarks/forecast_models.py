@@ -79,8 +79,9 @@ class Recipe(NamedTuple):
         Latent time that passes in a unit of time.
     head, rule, head_size, n_attention, likelihood
         Of the decoder.
-    corrections : bool
-        Whether to solve for the corrections of the rule before training.
+    corrections : int
+        How often each series is drawn to solve for the corrections of the rule before training;
+        0 for none.
     loss, penalties
         What to minimise.
     balance : float or None
@@ -88,6 +89,9 @@ class Recipe(NamedTuple):
         protocol does that averages over variables in their own units; None weighs all alike.
     random_cut : bool
         Whether contexts end at rows drawn at random, rather than where the protocol cuts.
+    around : tuple of two floats or None
+        How long before, and how long after the protocol's cut contexts may end in training, at
+        rows drawn at random.
     n_epochs, batch_size, learning_rate, weight_decay, averaging, observation_dropout
         Of the training.
     context_weight : float
@@ -116,11 +120,12 @@ class Recipe(NamedTuple):
     head_size: int = 64
     n_attention: int = 0
     likelihood: str = "gaussian"
-    corrections: bool = False
+    corrections: int = 0
     loss: str = "nll"
     penalties: tuple[Penalty, ...] = ()
     balance: float | None = None
     random_cut: bool = False
+    around: tuple[float, float] | None = None
     n_epochs: int = 20
     batch_size: int = 100
     learning_rate: float = 3e-3
@@ -158,7 +163,7 @@ def fit(task: Task, recipe: Recipe, *, seed: int) -> Fitted:
     with own_torch_state(seed):
         model = model_of(task, recipe, data)
         if recipe.corrections:
-            fit_corrections(model, data.train_dataloader())
+            fit_corrections(model, *data.halves(recipe.corrections))
         train(
             model,
             data,
@@ -173,11 +178,15 @@ def fit(task: Task, recipe: Recipe, *, seed: int) -> Fitted:
 
 def regime_of(task: Task, recipe: Recipe) -> Regime:
     """Draw training examples as the protocol draws its test part, or at other cuts as well."""
-    horizon_from, n_observed, _ = task.cut
+    horizon_from, n_observed, n_asked = task.cut
     if horizon_from is None:
         return Interpolation(n_observed)
     if not recipe.random_cut:
-        return Forecast(cut=horizon_from, n_observed=n_observed)
+        cut: object = horizon_from
+        if recipe.around is not None:
+            before, after = recipe.around
+            cut = horizon_from - before, horizon_from + after
+        return Forecast(cut=cut, n_observed=n_observed, n_asked=n_asked)
     if n_observed is None:
         return Forecast(ask_context=False)
     n_before = (task.train["time"] < horizon_from).groupby(task.train["series"]).sum().median()

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from latentode.data.batch import Batch, Parts, RowRange, gather_batch, keep_rows, keep_values
 from latentode.data.scaling import ScaledPanel
-from latentode.data.split import read_cut
+from latentode.data.split import check_cut
 from latentode.solvers.checks import check_share, check_whole
 
 # How often a whole series is to be foretold from nothing, so that the prior is trained too.
@@ -28,11 +28,14 @@ class Stretch(NamedTuple):
         Row numbers of a panel, ``first`` up to but not including ``end``.
     cut : Tensor of shape (B,)
         The first row at or after the time of the regime's cut, if it has one.
+    last_cut : Tensor of shape (B,)
+        The same where that is the latest of several.
     """
 
     first: Tensor
     end: Tensor
     cut: Tensor
+    last_cut: Tensor
 
 
 class Regime(Protocol):
@@ -40,7 +43,10 @@ class Regime(Protocol):
 
     @property
     def cut(self) -> object:
-        """Time, in the units of the frame, where contexts end; None if it is drawn."""
+        """Time, in the units of the frame, where contexts end, or a tuple of the first and last.
+
+        None if any row of a series will do.
+        """
         ...
 
     def __call__(
@@ -55,11 +61,15 @@ class Forecast:
 
     Parameters
     ----------
-    cut : time, optional
-        Where contexts end: at rows before this time. By default a row drawn at random, so that
-        one model answers any horizon.
+    cut : time or tuple of two times, optional
+        Where contexts end: at rows before this time, or before one of the rows between two times,
+        drawn at random. By default any row, so that one model answers any horizon. Where all
+        forecasts will start at one time, cuts around it make more of few series.
     n_observed : int or float, optional
         Rows of a context that are kept, or the share of them, drawn at random; by default all.
+    n_asked : int, optional
+        Rows after the cut that are asked about at most, the first ones; by default all. To
+        forecast the next few rows, ask for no others: what follows later outweighs them.
     ask_context : bool, optional
         Whether the rows of the context are asked about too, so that times within it have an
         answer; by default where the cut is drawn.
@@ -69,11 +79,13 @@ class Forecast:
     FrameError
         If the cut is no time.
     ValueError
-        If ``n_observed`` is neither a number nor a share of rows.
+        If ``cut`` has other than two times, or not in their order, ``n_observed`` is neither a
+        number nor a share of rows, or ``n_asked`` no number.
 
     Examples
     --------
     >>> regime = Forecast(cut=24.0)
+    >>> around = Forecast(cut=(18.0, 30.0), n_asked=3)
     """
 
     def __init__(
@@ -81,24 +93,29 @@ class Forecast:
         cut: object = None,
         *,
         n_observed: float | None = None,
+        n_asked: int | None = None,
         ask_context: bool | None = None,
     ) -> None:
         if cut is not None:
-            read_cut(cut)
+            check_cut(cut)
         if n_observed is not None:
             _check_n_observed(n_observed)
+        if n_asked is not None:
+            check_whole("n_asked", n_asked)
         self.cut = cut
         self.n_observed = n_observed
+        self.n_asked = n_asked
         self.ask_context = cut is None if ask_context is None else ask_context
 
     def __call__(
         self, panel: ScaledPanel, rows: Stretch, *, generator: Generator, max_rows: int
     ) -> Batch:
         """Give a batch."""
-        cut = random_cut(rows, generator) if self.cut is None else rows.cut
+        cut = _drawn_cut(rows, self.cut, generator)
         context = RowRange(torch.maximum(rows.first, cut - max_rows), cut)
         asked_first = context.first if self.ask_context else cut
-        asked = RowRange(asked_first, torch.minimum(rows.end, cut + max_rows))
+        n_asked = max_rows if self.n_asked is None else min(self.n_asked, max_rows)
+        asked = RowRange(asked_first, torch.minimum(rows.end, cut + n_asked))
         batch = gather_batch(panel, Parts(context, asked))
         return _with_some(batch, self.n_observed, generator)
 
@@ -199,6 +216,17 @@ class Reconstruction:
         first = rows.first + (draw * (excess + 1)).long()
         stretch = RowRange(first, torch.minimum(rows.end, first + max_rows))
         return gather_batch(panel, Parts(stretch, stretch))
+
+
+def _drawn_cut(rows: Stretch, cut: object, generator: Generator) -> Tensor:
+    if cut is None:
+        return random_cut(rows, generator)
+    if not isinstance(cut, tuple):
+        return rows.cut
+    # A row follows the cut, wherever it is.
+    n = (rows.last_cut.minimum(rows.end - 1) - rows.cut).clamp(min=0) + 1
+    draw = torch.rand(len(n), generator=generator, dtype=torch.float64)
+    return rows.cut + (draw * n).long()
 
 
 def random_cut(rows: Stretch, generator: Generator) -> Tensor:

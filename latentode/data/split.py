@@ -43,8 +43,28 @@ def first_rows(panel: Panel, n_rows: np.ndarray) -> Panel:
     return panel.with_rows(kept, offsets)
 
 
-def read_cut(cut: object) -> Times:
-    """Read the time of a cut; raise `FrameError` if it is none."""
+def check_cut(cut: object) -> None:
+    """Check the time of a cut, or the first and the last of several.
+
+    Raises
+    ------
+    FrameError
+        If either is no time.
+    ValueError
+        If there are more or fewer than two, or they are not in their order.
+    """
+    if not isinstance(cut, tuple):
+        _read_cut(cut)
+        return
+    if len(cut) != 2:
+        raise ValueError(f"cut={cut} has {len(cut)} times: give one, or the first and the last.")
+    for time in cut:
+        _read_cut(time)
+    if cut[0] > cut[1]:
+        raise ValueError(f"cut={cut} ends before it begins: give cut=({cut[1]!r}, {cut[0]!r}).")
+
+
+def _read_cut(cut: object) -> Times:
     return read_times(pd.Series([cut]), _CUT)
 
 
@@ -62,7 +82,7 @@ def read_time(time: object, schema: Schema) -> float:
 
 def rows_before(panel: Panel, cut: object) -> np.ndarray:
     """Count the rows (S,) of each series before a time, given in the units of the frame."""
-    time = convert_times(read_cut(cut), panel.schema, _CUT)[0]
+    time = convert_times(_read_cut(cut), panel.schema, _CUT)[0]
     return _count(panel.times < time, panel)
 
 

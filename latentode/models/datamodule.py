@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import lightning
@@ -26,7 +26,7 @@ from latentode.data import (
     question_batches,
     to_panel,
 )
-from latentode.models.batches import Batches, FixedBatches
+from latentode.models.batches import Batches, FixedBatches, own_generator
 from latentode.models.buffered import BufferedBatches, n_batches
 from latentode.models.held import HeldSeries, Plan
 from latentode.models.streamed import StreamedSeries
@@ -301,6 +301,22 @@ class SeriesDataModule(lightning.LightningDataModule):
         if self._reached is not None:
             self._batches.load_state_dict(self._reached)
         return self._batches
+
+    def halves(self, n_draws: int = 1) -> tuple[Iterator[Batch], Iterator[Batch]]:
+        """Give batches of one half of the series, and of the other: no series is in both.
+
+        Every series is drawn as often as asked, as in so many epochs.
+        """
+        check_sizes(n_draws=n_draws)
+        return self._half(0, n_draws), self._half(1, n_draws)
+
+    def _half(self, half: int, n_draws: int) -> Iterator[Batch]:
+        for draw in range(n_draws):
+            generator = own_generator(self.random_state, half, draw)
+            for held, series in self._series.every_other(half):
+                # A half may be empty, as that of a single series.
+                for some in series.split(self.batch_size) if len(series) else ():
+                    yield held.draw(some, generator)
 
     def _n_stretches(self) -> int:
         """Count what is drawn in an epoch: a long series for each stretch that can be read."""

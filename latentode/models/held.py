@@ -2,8 +2,10 @@
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -57,7 +59,9 @@ class HeldSeries:
         self.scaler = scaler or Scaler.fit(first_rows(observed, n_kept), observed)
         self.scaled = scale_panel(observed, self.scaler)
         self.end = self.scaled.offsets[:-1] + torch.tensor(n_kept)
-        self.cut = self.scaled.offsets[:-1] + rows_before_cut(observed, plan.regime)
+        self.cut, self.last_cut = self.scaled.offsets[:-1] + rows_before_cuts(
+            observed, plan.regime
+        )
 
     @property
     def n_held_out(self) -> int:
@@ -76,6 +80,11 @@ class HeldSeries:
         counts = n_stretches(self.end - first, self.cut - first, self.plan)
         return torch.arange(self.scaled.n_series).repeat_interleave(counts)
 
+    def every_other(self, half: int) -> Iterator[tuple[Self, Tensor]]:
+        """Give the stretches of one half of the series, those of even or of odd numbers."""
+        series = self.stretches()
+        yield self, series[series % 2 == half]
+
     def sizes(self, series: Tensor) -> Tensor:
         """Give how many rows there are to train on, of some series."""
         return (self.end - self.scaled.offsets[:-1])[series]
@@ -83,7 +92,7 @@ class HeldSeries:
     def draw(self, series: Tensor, generator: Generator) -> Batch:
         """Draw a batch of some series."""
         plan, first = self.plan, self.scaled.offsets[:-1]
-        rows = Stretch(first[series], self.end[series], self.cut[series])
+        rows = Stretch(*(row[series] for row in (first, self.end, self.cut, self.last_cut)))
         batch = plan.regime(self.scaled, rows, generator=generator, max_rows=plan.max_rows)
         return ask_some(batch, plan.max_asked, generator)
 
@@ -119,8 +128,12 @@ def n_stretches(n_rows: Tensor, n_before_cut: Tensor, plan: Plan) -> Tensor:
     return torch.ceil(n_rows / plan.max_rows).long()
 
 
-def rows_before_cut(panel: Panel, regime: Regime) -> Tensor:
-    """Count the rows (S,) of each series before the cut of a regime; 0 if it has none."""
+def rows_before_cuts(panel: Panel, regime: Regime) -> Tensor:
+    """Count the rows (2, S) of each series before the first and the last cut of a regime.
+
+    0 if it has none.
+    """
     if regime.cut is None:
-        return torch.zeros(len(panel.offsets) - 1, dtype=torch.long)
-    return torch.tensor(rows_before(panel, regime.cut))
+        return torch.zeros(2, len(panel.offsets) - 1, dtype=torch.long)
+    cuts = regime.cut if isinstance(regime.cut, tuple) else (regime.cut, regime.cut)
+    return torch.tensor(np.stack([rows_before(panel, cut) for cut in cuts]))

@@ -1,6 +1,8 @@
 """Regression before training: what a linear rule finds out need not be learned by descent."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import add
 from typing import NamedTuple, Self
 
 import torch
@@ -48,39 +50,44 @@ class Moments(NamedTuple):
         return fitted - 2 * (weights * self.xy).sum(-1) + self.yy
 
 
-def fit_corrections(model: LatentModel, batches: Iterable[Batch]) -> None:
+def fit_corrections(model: LatentModel, first: Iterable[Batch], second: Iterable[Batch]) -> None:
     """Fit the corrections of a model's rule to what the rule leaves of the values that follow.
 
-    The penalty of each variable is chosen by cross-validation between two halves of the batches,
-    among them one so large that the rule stays as it is.
+    The penalty of each variable is chosen by cross-validation between two halves, among them one
+    so large that the rule stays as it is. No series may be in both: what was learned of a series
+    by heart would seem to hold for others.
 
     Parameters
     ----------
     model : LatentModel
         Its decoder starts from `Fading`; any other is left alone.
-    batches : iterable of Batch
-        What training asks.
+    first, second : iterable of Batch
+        What training asks of one half of the series, and of the other; see
+        `SeriesDataModule.halves`. Nothing is fitted if either has no batch.
     """
     rule = getattr(model.decoder, "rule", None)
     if not isinstance(rule, Fading):
         return
-    halves: list[Moments | None] = [None, None]
-    with torch.no_grad():
-        for i, batch in enumerate(batches):
-            sums, half = moments(rule, batch), halves[i % 2]
-            halves[i % 2] = sums if half is None else half + sums
-    first, second = halves
-    if first is None or second is None:
+    one, other = _total(rule, first), _total(rule, second)
+    if one is None or other is None:
         return
     penalties = torch.tensor(_PENALTIES, dtype=torch.float64)
     errors = torch.stack([
-        first.error(second.weights(penalty)) + second.error(first.weights(penalty))
+        one.error(other.weights(penalty)) + other.error(one.weights(penalty))
         for penalty in penalties
     ])
-    whole, best = first + second, errors.argmin(dim=0)
+    whole, best = one + other, errors.argmin(dim=0)
     chosen = whole.weights(penalties[best])
     helps = errors.amin(dim=0) < whole.yy
     rule.corrections.set_weights(torch.where(helps[:, None], chosen, 0.0).float())
+
+
+@torch.no_grad()
+def _total(rule: Fading, batches: Iterable[Batch]) -> Moments | None:
+    """Give the sums over all batches, if there are any."""
+    sums = (moments(rule, batch) for batch in batches)
+    first = next(sums, None)
+    return None if first is None else reduce(add, sums, first)
 
 
 def moments(rule: Fading, batch: Batch) -> Moments:

@@ -3,10 +3,12 @@
 import copy
 import hashlib
 import zlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from latentode.data import (
     Group,
@@ -27,7 +29,7 @@ from latentode.data.layout import Layout, find_groups
 from latentode.data.panel import check_times_differ
 from latentode.data.parquet import learn_schema, n_rows_of, naming, read_columns, read_groups
 from latentode.data.sums import bounds
-from latentode.models.held import HeldSeries, Plan, n_stretches, rows_before_cut
+from latentode.models.held import HeldSeries, Plan, n_stretches, rows_before_cuts
 
 # Groups that make a buffer at least: what is in memory together is drawn anew in each epoch.
 _GROUPS = 16
@@ -144,6 +146,11 @@ class StreamedSeries:
             raise RuntimeError(f"the rows of {names} have changed while they were trained on.")
         return series
 
+    def every_other(self, half: int) -> Iterator[tuple[HeldSeries, Tensor]]:
+        """Give the stretches of one half of the series, a group in memory at a time."""
+        for number in range(len(self.groups)):
+            yield from self.held(np.array([number])).every_other((half + number) % 2)
+
     def without_holdout(self) -> Self:
         """Give the same series, in the same scales, with every row to train on."""
         whole = copy.copy(self)
@@ -184,7 +191,7 @@ def _learn(files: ParquetFiles, reading: Reading, layout: Layout, plan: Plan) ->
 
 def _counts(panel: Panel, n_kept: np.ndarray, plan: Plan) -> tuple[int, int]:
     """Count the stretches of the rows that are trained on, and of all rows."""
-    before = rows_before_cut(panel, plan.regime)
+    before = rows_before_cuts(panel, plan.regime)[0]
     counts = (torch.tensor(n_kept), torch.tensor(np.diff(panel.offsets)))
     some, every = (int(n_stretches(n, before, plan).sum()) for n in counts)
     return some, every

@@ -37,9 +37,10 @@ def scaled(panel):
     return scale_panel(panel, Scaler.fit(panel, panel))
 
 
-def whole(scaled, cut=None):
+def whole(scaled, cut=None, last_cut=None):
     first = scaled.offsets[:-1]
-    return Stretch(first, scaled.offsets[1:], first if cut is None else first + cut)
+    cuts = (first if n is None else first + n for n in (cut, last_cut))
+    return Stretch(first, scaled.offsets[1:], *cuts)
 
 
 def draw(regime, scaled, *, seed=0, max_rows=512, cut=None):
@@ -99,6 +100,45 @@ def test_some_of_a_context_may_be_left_out(panel, scaled):
     # Two times since the last row that is read are as far apart as they were.
     everything = draw(Forecast(cut=5.0), scaled, cut=cut)
     torch.testing.assert_close(batch.ts[4].diff(), everything.ts[4].diff())
+
+
+def test_a_cut_between_two_times_is_drawn_among_the_rows_there(panel, scaled):
+    cuts = [torch.tensor(rows_before(panel, time)) for time in (3.0, 7.0)]
+    rows, sizes = whole(scaled, *cuts), torch.tensor(SIZES)
+    regime, generator = Forecast(cut=(3.0, 7.0)), torch.Generator().manual_seed(0)
+    drawn = [regime(scaled, rows, generator=generator, max_rows=512) for _ in range(300)]
+    lengths = torch.stack([batch.lengths for batch in drawn])
+    for i, (first, last) in enumerate(zip(*cuts, strict=True)):
+        possible = range(int(first), int(last.minimum(sizes[i] - 1).maximum(first)) + 1)
+        assert set(lengths[:, i].tolist()) == set(possible)
+    for batch in drawn[:20]:
+        asked = batch.targets_mask.any(dim=-1).sum(dim=1)
+        assert torch.equal(asked, (sizes - batch.lengths).clamp(min=0))
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        ((1.0, 2.0, 3.0), r"has 3 times: give one, or the first and the last"),
+        ((2.0, 1.0), r"ends before it begins: give cut=\(1\.0, 2\.0\)"),
+    ],
+)
+def test_cuts_that_make_no_sense_are_refused(cut, message):
+    with pytest.raises(ValueError, match=message):
+        Forecast(cut=cut)
+
+
+@pytest.mark.parametrize("ask_context", [False, True])
+def test_no_more_than_the_next_rows_are_asked_where_so_many_are_wanted(ask_context, scaled):
+    cut = torch.tensor([0, 1, 2, 4, 10])
+    options = {"cut": 5.0, "ask_context": ask_context}
+    few, every = (draw(Forecast(**options, n_asked=n), scaled, cut=cut) for n in (3, None))
+    n_asked = few.targets_mask.any(dim=-1).sum(dim=1)
+    most = torch.tensor(SIZES) - cut
+    before = cut if ask_context else 0
+    assert torch.equal(n_asked, most.clamp(max=3) + before)
+    asked = few.targets_mask.any(dim=-1)
+    assert torch.equal(few.ts[asked], every.ts[:, : few.ts.shape[1]][asked])
 
 
 def test_interpolation_reads_some_rows_and_is_asked_about_all(scaled):
@@ -185,6 +225,12 @@ def test_a_share_of_any_type_is_a_share(scaled):
 def test_what_is_no_number_of_rows_is_refused(n):
     with pytest.raises(ValueError, match=rf"n_observed={n} must be a whole number"):
         Forecast(n_observed=n)
+
+
+@pytest.mark.parametrize("n", [0, 2.5, "3"])
+def test_what_is_no_number_of_rows_to_ask_is_refused(n):
+    with pytest.raises((TypeError, ValueError), match=f"n_asked={n}"):
+        Forecast(n_asked=n)
 
 
 @pytest.mark.parametrize("cut", [float("nan"), "tomorrow", [1.0, 2.0], pd.NaT, True])

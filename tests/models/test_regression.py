@@ -1,5 +1,7 @@
 """Corrections of a rule are those of ridge regression, and never for the worse."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,6 +17,13 @@ from latentode.nn.corrections import growth
 @pytest.fixture
 def asked(waves):
     return SeriesDataModule(waves, batch_size=4, val_fraction=0.0, regime=Forecast(cut=3.0))
+
+
+def noise_frame(n_series):
+    """Give series of five rows of two variables, all of them noise."""
+    draws = np.random.default_rng(0)
+    frame = pd.DataFrame(draws.standard_normal((5 * n_series, 2)), columns=["a", "b"])
+    return frame.assign(id=np.repeat(np.arange(n_series), 5), time=np.tile(np.arange(5), n_series))
 
 
 def left_over(model, batches):
@@ -38,18 +47,21 @@ def features(rule, known, ts, where):
 def test_they_lower_the_error_of_every_variable(build, asked):
     model, batches = build(), list(asked.train_dataloader())
     before = left_over(model, batches)
-    fit_corrections(model, batches)
+    fit_corrections(model, *asked.halves())
     assert (left_over(model, batches) < before).all()
 
 
 @torch.no_grad()
-def test_they_find_a_linear_law(build, asked):
+def test_they_find_a_linear_law(build):
     """Values that are 2 times the last value of the other variable, plus 1."""
-    model, batches = build(), []
-    for batch in asked.train_dataloader():
-        last = batch.context.summary.last.flip(1)[:, None]
-        batches.append(batch._replace(targets=(2 * last + 1) * batch.targets_mask))
-    fit_corrections(model, batches * 50)
+    model, halves = build(), ([], [])
+    asked = SeriesDataModule(noise_frame(400), batch_size=50, val_fraction=0.0)
+    for half, batches in zip(halves, asked.halves(3), strict=True):
+        for batch in batches:
+            last = batch.context.summary.last.flip(1)[:, None]
+            half.append(batch._replace(targets=(2 * last + 1) * batch.targets_mask))
+    fit_corrections(model, *halves)
+    batches = halves[0] + halves[1]
     error = left_over(model, batches) / sum(b.targets_mask.sum((0, 1)) for b in batches)
     assert (error < 5e-3).all()
 
@@ -58,13 +70,14 @@ def test_they_find_a_linear_law(build, asked):
 def test_noise_is_left_alone(build, asked):
     model = build()
     rule = model.decoder.rule
-    batches = []
-    for batch in asked.train_dataloader():
+
+    def of_noise(batch):
         known = rule.read(batch.context)
         truth = rule(known, batch.ts, everywhere(batch.ts, 2))
         noise = 1e-3 * torch.randn_like(batch.targets)
-        batches.append(batch._replace(targets=(truth + noise) * batch.targets_mask))
-    fit_corrections(model, batches)
+        return batch._replace(targets=(truth + noise) * batch.targets_mask)
+
+    fit_corrections(model, *(map(of_noise, half) for half in asked.halves()))
     sizes = [part.abs().max() for part in (rule.corrections.own, rule.corrections.shared)]
     assert max(sizes) < 1e-2
 
@@ -105,11 +118,29 @@ def test_the_rule_applies_the_weights_to_the_features(batch):
 def test_other_rules_are_left_alone(build, asked):
     model = build("rows", rule="interpolating", head="mlp")
     before = {name: x.clone() for name, x in model.state_dict().items()}
-    fit_corrections(model, asked.train_dataloader())
+    fit_corrections(model, *asked.halves())
     assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
 
 
-def test_a_single_batch_is_too_few_to_choose_by(build, asked):
+def test_half_of_the_series_is_too_few_to_choose_by(build, asked):
     model = build()
-    fit_corrections(model, list(asked.train_dataloader())[:1])
+    fit_corrections(model, asked.halves()[0], [])
     assert not model.decoder.rule.corrections.is_fitted
+
+
+@torch.no_grad()
+def test_what_is_learned_by_heart_is_not_trusted(build, asked):
+    """Noise that is the same whenever a series is drawn says nothing of other series."""
+    model = build()
+    rule = model.decoder.rule
+
+    def of_noise(batch):
+        known = rule.read(batch.context)
+        truth = rule(known, batch.ts, everywhere(batch.ts, 2))
+        seed = int(batch.x.double().abs().sum() * 1e6)
+        noise = torch.randn(batch.targets.shape, generator=torch.Generator().manual_seed(seed))
+        return batch._replace(targets=(truth + noise) * batch.targets_mask)
+
+    fit_corrections(model, *(list(map(of_noise, half)) * 20 for half in asked.halves()))
+    sizes = [part.abs().max() for part in (rule.corrections.own, rule.corrections.shared)]
+    assert max(sizes) < 1e-2

@@ -38,6 +38,10 @@ def drawn(batches):
     return [tuple(values.tolist()) for values in last]
 
 
+def drawn_one_by_one(batches):
+    return [value for values in drawn(batches) for value in values]
+
+
 def test_a_buffer_of_all_rows_gives_the_batches_of_a_frame(waves, folder):
     held = SeriesDataModule(waves, batch_size=4, random_state=3)
     streamed = module_of(folder, buffer_rows=10**6)
@@ -50,6 +54,19 @@ def test_a_buffer_of_all_rows_gives_the_batches_of_a_frame(waves, folder):
     assert same(
         streamed.without_holdout().train_dataloader(), held.without_holdout().train_dataloader()
     )
+
+
+@pytest.mark.parametrize("buffer_rows", [None, 1, 40, 100])
+def test_no_series_is_in_both_halves(waves, folder, buffer_rows):
+    options = {"regime": "elbo", "val_fraction": 0.0}
+    if buffer_rows is None:
+        data = SeriesDataModule(waves, batch_size=4, **options)
+    else:
+        data = module_of(folder, buffer_rows=buffer_rows, **options)
+    one, other = (drawn_one_by_one(half) for half in data.halves(3))
+    assert len({*one}) + len({*other}) == len({*one, *other}) == 20
+    assert len(one) + len(other) == 60
+    assert {*one} and {*other}
 
 
 @pytest.mark.parametrize("buffer_rows", [1, 40, 100])
