@@ -11,6 +11,9 @@ from latentode.nn.corrections import Corrections
 from latentode.nn.summary import CLIP, Summary
 from latentode.nn.where import Where
 
+# How far an observation is that was never made.
+_FAR = 1e3
+
 
 class Fading(nn.Module):
     """Start a forecast from the last value and the mean of each variable, fading with time.
@@ -157,13 +160,9 @@ class Interpolating(nn.Module):
 
     def forward(self, known: Neighbours, ts: Tensor, where: Where) -> Tensor:
         """Give the interpolated values at times ts (B, P)."""
-        series, time, variable = where
-        n_before, t = known.n_before(ts)[series, time], ts[series, time]
-        (x0, x1), (t0, t1), (is0, is1) = (
-            part[:, series, n_before, variable] for part in (known.x, known.at, known.exists)
-        )
+        t, (x0, x1), (t0, t1), (is0, is1) = _around(known, ts, where)
         share = (t - t0) / (t1 - t0).clamp(min=1e-6)
-        rate = softplus(self.rate)[variable]
+        rate = softplus(self.rate)[where.variable]
         held = x0 * torch.exp(-rate * (t - t0).abs()) + x1 * torch.exp(-rate * (t1 - t).abs())
         return torch.where(is0 & is1, x0 + (x1 - x0) * share.clamp(0, 1), held)
 
@@ -176,9 +175,39 @@ class Interpolating(nn.Module):
         last = known.lengths[:, None] - 1
         t0 = known.t.gather(1, (n_before - 1).clamp(min=0))
         t1 = known.t.gather(1, n_before.minimum(last).clamp(min=0))
-        since, until = (ts - t0).abs(), (t1 - ts).abs()
-        between = 4 * since * until / (since + until).square().clamp(min=1e-12)
-        outside = (n_before == 0) | (n_before > last)
-        between = torch.where(outside, since.maximum(until).clamp(max=1), between)
-        bounded = [torch.log1p(10 * gap).clamp(max=CLIP) for gap in (since, until)]
-        return torch.stack([between, *bounded], dim=-1)
+        is_outside = (n_before == 0) | (n_before > last)
+        return _distances((ts - t0).abs(), (t1 - ts).abs(), is_outside)
+
+    def distances(self, known: Neighbours, ts: Tensor, where: Where) -> Tensor:
+        """Give the same for the values asked, (..., 3), of observations of their own variable.
+
+        A row in which a variable was not observed says nothing of how well it is known.
+        """
+        t, _, (t0, t1), (is0, is1) = _around(known, ts, where)
+        since = torch.where(is0, t - t0, _FAR).abs()
+        until = torch.where(is1, t1 - t, _FAR).abs()
+        return _distances(since, until, ~(is0 & is1))
+
+
+class _Around(NamedTuple):
+    """Of each value asked: its time, and values, times and existence of those before and after."""
+
+    t: Tensor
+    x: Tensor
+    at: Tensor
+    exists: Tensor
+
+
+def _around(known: Neighbours, ts: Tensor, where: Where) -> _Around:
+    series, time, variable = where
+    n_before = known.n_before(ts)[series, time]
+    parts = (part[:, series, n_before, variable] for part in (known.x, known.at, known.exists))
+    return _Around(ts[series, time], *parts)
+
+
+def _distances(since: Tensor, until: Tensor, is_outside: Tensor) -> Tensor:
+    """Give how far between two times one is, and how far from either."""
+    between = 4 * since * until / (since + until).square().clamp(min=1e-12)
+    between = torch.where(is_outside, since.minimum(until).clamp(max=1), between)
+    bounded = [torch.log1p(10 * gap).clamp(max=CLIP) for gap in (since, until)]
+    return torch.stack([between, *bounded], dim=-1)
