@@ -9,14 +9,17 @@ ICU = Recipe(
     dropout=0.2,
     field="bounded",
     head="variable",
-    corrections=True,
+    corrections=3,
+    around=(8.0, 8.0),
     loss="huber",
     balance=0.5,
-    n_epochs=3,
-    learning_rate=2e-3,
+    n_epochs=6,
+    learning_rate=1e-3,
     observation_dropout=0.1,
 )
-ICU_HOURLY = ICU._replace(loss="mse", balance=None, n_epochs=6, learning_rate=3e-3)
+ICU_HOURLY = ICU._replace(
+    loss="mse", balance=None, corrections=4, around=(20.0, 8.0), n_epochs=25, learning_rate=1.5e-3
+)
 HOPPER_AHEAD = Recipe(
     latent_size=64,
     hidden_size=128,
