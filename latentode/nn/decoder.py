@@ -127,8 +127,9 @@ class Decoder(nn.Module):
             self.head: Head = VariableHead(*sizes, n_attention=n_attention, dropout=dropout)
         else:
             self.head = SharedHead(*sizes, is_linear=head == "linear", dropout=dropout)
-        is_between = isinstance(self.rule, Interpolating)
-        self.gaps = Gaps(n_features, self.likelihood.n_parameters) if is_between else None
+        # What interpolation leaves to the latent state vanishes at an observation, or nearly so.
+        slack = nn.Parameter(torch.full((n_features,), 0.1))
+        self.slack = slack if rule == "interpolating" else None
 
     def read(self, context: Context) -> Known:
         """Give what the decoder knows of a context, once for all times and draws."""
@@ -163,48 +164,19 @@ class Decoder(nn.Module):
         states = torch.cat([z, *told], dim=-1) if told else z
         raw = widened(self.head(states, local, known.head, where))
         if self.rule is not None:
-            if self.gaps is not None:
+            location = raw[..., 0]
+            if self.slack is not None:
                 assert isinstance(self.rule, Interpolating)
-                raw = self.gaps(raw, self.rule.distances(known.rule, ts, where), where)
-            location = raw[..., :1] + self.rule(known.rule, ts, where)[..., None]
-            raw = torch.cat([location, raw[..., 1:]], dim=-1)
+                between = self.rule.between(known.rule, ts, where)
+                location = location * (between + self.slack[where.variable])
+            location = location + self.rule(known.rule, ts, where)
+            raw = torch.cat([location[..., None], raw[..., 1:]], dim=-1)
         if isinstance(self.likelihood, FlowLikelihood):
             if noise is not None:
                 raise ValueError("known noise needs a Gaussian or StudentTNoise likelihood.")
             return self.likelihood(raw, states, where)
         p: Distribution = self.likelihood(raw, where.variable, noise)
         return p
-
-
-class Gaps(nn.Module):
-    """Let the distance to a variable's own observations decide what the latent state may say.
-
-    At one of them it has next to nothing to add to the location; the farther they are, the less
-    certain it may be, at rates that are learned.
-
-    Parameters
-    ----------
-    n_features : int
-        Observed variables D.
-    n_parameters : int
-        Numbers K of the likelihood for each value.
-    """
-
-    def __init__(self, n_features: int, n_parameters: int) -> None:
-        super().__init__()
-        self.slack = nn.Parameter(torch.full((n_features,), 0.1))
-        n_others = n_parameters - 1
-        self.rates = nn.Parameter(torch.zeros(n_features, 3, n_others)) if n_others else None
-
-    def forward(self, raw: Tensor, distances: Tensor, where: Where) -> Tensor:
-        """Give the numbers (..., K) of the values asked, at distances (..., 3)."""
-        location, others = raw[..., :1], raw[..., 1:]
-        location = location * (distances[..., :1] + self.slack[where.variable][..., None])
-        if self.rates is not None:
-            others = others + torch.einsum(
-                "...g,...gk->...k", distances, self.rates[where.variable]
-            )
-        return torch.cat([location, others], dim=-1)
 
 
 class SharedHead(nn.Module):

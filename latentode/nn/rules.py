@@ -175,18 +175,21 @@ class Interpolating(nn.Module):
         last = known.lengths[:, None] - 1
         t0 = known.t.gather(1, (n_before - 1).clamp(min=0))
         t1 = known.t.gather(1, n_before.minimum(last).clamp(min=0))
-        is_outside = (n_before == 0) | (n_before > last)
-        return _distances((ts - t0).abs(), (t1 - ts).abs(), is_outside)
+        since, until = (ts - t0).abs(), (t1 - ts).abs()
+        between = _between(since, until, (n_before == 0) | (n_before > last))
+        bounded = [torch.log1p(10 * gap).clamp(max=CLIP) for gap in (since, until)]
+        return torch.stack([between, *bounded], dim=-1)
 
-    def distances(self, known: Neighbours, ts: Tensor, where: Where) -> Tensor:
-        """Give the same for the values asked, (..., 3), of observations of their own variable.
+    def between(self, known: Neighbours, ts: Tensor, where: Where) -> Tensor:
+        """Give how far between two observations of its own variable each value asked is.
 
-        A row in which a variable was not observed says nothing of how well it is known.
+        0 at one, 1 in the middle, and the distance to the nearer one, at most 1, outside. A row
+        that has other variables alone says nothing of this one.
         """
         t, _, (t0, t1), (is0, is1) = _around(known, ts, where)
         since = torch.where(is0, t - t0, _FAR).abs()
         until = torch.where(is1, t1 - t, _FAR).abs()
-        return _distances(since, until, ~(is0 & is1))
+        return _between(since, until, ~(is0 & is1))
 
 
 class _Around(NamedTuple):
@@ -205,9 +208,6 @@ def _around(known: Neighbours, ts: Tensor, where: Where) -> _Around:
     return _Around(ts[series, time], *parts)
 
 
-def _distances(since: Tensor, until: Tensor, is_outside: Tensor) -> Tensor:
-    """Give how far between two times one is, and how far from either."""
-    between = 4 * since * until / (since + until).square().clamp(min=1e-12)
-    between = torch.where(is_outside, since.minimum(until).clamp(max=1), between)
-    bounded = [torch.log1p(10 * gap).clamp(max=CLIP) for gap in (since, until)]
-    return torch.stack([between, *bounded], dim=-1)
+def _between(since: Tensor, until: Tensor, is_outside: Tensor) -> Tensor:
+    share = 4 * since * until / (since + until).square().clamp(min=1e-12)
+    return torch.where(is_outside, since.minimum(until).clamp(max=1), share)

@@ -6,7 +6,6 @@ import torch
 from torch.nn.functional import softplus
 
 from latentode.nn import Context, Fading, Interpolating, Where, everywhere
-from latentode.nn.summary import CLIP
 
 RULES = {"fading": Fading, "interpolating": Interpolating}
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -101,22 +100,18 @@ class TestInterpolating:
         between = rule.local(rule.read(context), ts)[0, :, 0]
         torch.testing.assert_close(between, torch.tensor([0.0, 1.0, 0.0]))
 
-    def test_distances_are_to_a_variables_own_observations(self):
+    def test_it_is_far_between_the_observations_of_a_variable_whatever_rows_have_others(self):
         t = torch.tensor([[-1.0, -0.5, 0.0]])
         x = torch.tensor([[[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]])
         context, rule = Context(t, x, x > 0, torch.tensor([3])), Interpolating(3)
-        known, ts = rule.read(context), torch.tensor([[-0.5, 0.25]])
-        got = rule.distances(known, ts, everywhere(ts, 3))[0]
-        near, far = torch.log1p(10 * torch.tensor([0.5, 0.25])).tolist()
-        torch.testing.assert_close(got[0, 0], torch.tensor([1.0, near, near]))
-        torch.testing.assert_close(got[0, 1], torch.tensor([0.0, 0.0, CLIP]))
-        torch.testing.assert_close(got[1, 0], torch.tensor([0.25, far, CLIP]))
-        torch.testing.assert_close(got[:, 2], torch.tensor([[1.0, CLIP, CLIP]] * 2))
+        ts = torch.tensor([[-0.5, 0.25]])
+        got = rule.between(rule.read(context), ts, everywhere(ts, 3))[0]
+        torch.testing.assert_close(got, torch.tensor([[1.0, 0.0, 1.0], [0.25, 0.75, 1.0]]))
 
-    def test_where_rows_are_complete_distances_are_those_of_rows(self, contexts):
+    def test_where_rows_are_complete_that_is_as_for_rows(self, contexts):
         context = contexts.series(12)
         full = Context(context.t, context.x, torch.ones_like(context.mask), context.lengths)
-        rule, ts = Interpolating(3), torch.rand(1, 40) * context.t[0, 0]
+        rule, ts = Interpolating(3), 1.5 * torch.rand(1, 40) * context.t[0, 0] + 0.2
         known = rule.read(full)
-        got = rule.distances(known, ts, everywhere(ts, 3))
-        torch.testing.assert_close(got, rule.local(known, ts)[:, :, None].expand_as(got))
+        got = rule.between(known, ts, everywhere(ts, 3))
+        torch.testing.assert_close(got, rule.local(known, ts)[..., :1].expand_as(got))
