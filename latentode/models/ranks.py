@@ -56,6 +56,8 @@ def run_ranks(
 
     Raises
     ------
+    ValueError
+        If ``own`` has another length.
     Exception
         What the function raised in the process that failed first, from a `RankError` with its
         traceback.
@@ -67,6 +69,10 @@ def run_ranks(
     >>> run_ranks(abs, 1, own=[-42])
     42
     """
+    if own is not None and len(own) != n_ranks:
+        raise ValueError(
+            f"own has {len(own)} parts for n_ranks={n_ranks} processes: give one for each."
+        )
     with tempfile.TemporaryDirectory(prefix="latentode-") as name:
         folder = Path(name)
         (folder / "job").write_bytes(cloudpickle.dumps(function))

@@ -31,6 +31,12 @@ def test_all_ranks_run_and_the_first_one_answers():
     assert pid != os.getpid()
 
 
+@pytest.mark.parametrize("own", [[], [1], [1, 2, 3]])
+def test_each_rank_must_have_its_own(own):
+    with pytest.raises(ValueError, match=f"own has {len(own)} parts for n_ranks=2 processes"):
+        run_ranks(abs, 2, own=own)
+
+
 @pytest.mark.slow
 def test_each_rank_is_given_its_own():
     def gathered(own):
