@@ -109,17 +109,18 @@ class TestSegments:
     @torch.no_grad()
     @pytest.mark.parametrize("n_asked", [1, 7, 60])
     def test_each_time_is_reached_from_the_last_row_up_to_it(self, n_asked):
-        path, lengths = ODEPath(Whirl()), torch.tensor([5, 1, 3])
-        t = torch.rand(3, 5).cumsum(1) - 2
+        path, lengths = ODEPath(Whirl()).double(), torch.tensor([5, 1, 3])
+        t = torch.rand(3, 5, dtype=torch.float64).cumsum(1) - 2
         t = t.minimum(t.gather(1, lengths[:, None] - 1))
-        zs, ts = torch.randn(3, 5, 3), 4 * torch.rand(3, n_asked) - 3
+        zs = torch.randn(3, 5, 3, dtype=torch.float64)
+        ts = 4 * torch.rand(3, n_asked, dtype=torch.float64) - 3
         got = segment_path(path, zs, t, lengths, ts)
         for i in range(3):
             for j in range(n_asked):
                 before = [k for k in range(int(lengths[i])) if t[i, k] <= ts[i, j]]
                 k = before[-1] if before else 0
                 alone = path(zs[i, k][None], t[i, k][None], ts[i, j][None, None])
-                torch.testing.assert_close(got[i, j], alone[0, 0], rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(got[i, j], alone[0, 0], rtol=1e-9, atol=1e-9)
 
     def test_gradients_reach_the_states_in_use_alone(self):
         zs = torch.randn(1, 3, 3, requires_grad=True)
