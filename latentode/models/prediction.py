@@ -165,7 +165,7 @@ def sample(
         q = module.encode(some.batch.context)
         level = some.drawn([generators[i] for i in some.series], n_draws, scaled.n_features)
         # Several draws at once, as more series.
-        at_once = max(_MOST_DRAWN // some.batch.ts.numel(), 1)
+        at_once = _n_at_once(some.batch)
         for start in range(0, n_draws, at_once):
             rows = slice(start, start + at_once)
             draws = torch.tensor(e[some.series, rows]).transpose(0, 1)
@@ -223,12 +223,17 @@ def _predicted(module: LatentModel, batch: Batch, n_draws: int) -> tuple[Tensor,
 
 def _paths(module: LatentModel, states: list[Tensor], batch: Batch) -> Iterator[Tensor]:
     """Carry several states of each series, several at once where that is little."""
-    at_once = max(_MOST_DRAWN // max(batch.t.numel(), batch.ts.numel()), 1)
+    at_once = _n_at_once(batch)
     for start in range(0, len(states), at_once):
         some = states[start : start + at_once]
         many = batch.repeated(len(some))
         zs = module.carry(torch.cat(some), many.context, many.ts)
         yield from zs.split(len(batch.ts))
+
+
+def _n_at_once(batch: Batch) -> int:
+    """Give how many draws are solved together, by what is read and what is asked of a batch."""
+    return max(_MOST_DRAWN // max(batch.t.numel(), batch.ts.numel()), 1)
 
 
 def _mixture(parts: list[Distribution]) -> Mixture | Drawn:
