@@ -72,15 +72,15 @@ class Forecast:
         forecast the next few rows, ask for no others: what follows later outweighs them.
     ask_context : bool, optional
         Whether the rows of the context are asked about too, so that times within it have an
-        answer; by default where the cut is drawn.
+        answer; by default where no cut is given.
 
     Raises
     ------
     FrameError
         If the cut is no time.
     ValueError
-        If ``cut`` has other than two times, or not in their order, ``n_observed`` is neither a
-        number nor a share of rows, or ``n_asked`` no number.
+        If ``cut`` is a tuple of other than two times of one kind in their order, ``n_observed``
+        neither a number nor a share of rows, or ``n_asked`` no number.
 
     Examples
     --------

@@ -51,15 +51,16 @@ def check_cut(cut: object) -> None:
     FrameError
         If either is no time.
     ValueError
-        If there are more or fewer than two, or they are not in their order.
+        If there are more or fewer than two, of two kinds, or not in their order.
     """
     if not isinstance(cut, tuple):
         _read_cut(cut)
         return
     if len(cut) != 2:
         raise ValueError(f"cut={cut} has {len(cut)} times: give one, or the first and the last.")
-    for time in cut:
-        _read_cut(time)
+    kinds = [_read_cut(time).kind for time in cut]
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"cut={cut} has a {kinds[0]} and a {kinds[1]}: give two of one kind.")
     if cut[0] > cut[1]:
         raise ValueError(f"cut={cut} ends before it begins: give cut=({cut[1]!r}, {cut[0]!r}).")
 

@@ -120,6 +120,7 @@ def test_a_cut_between_two_times_is_drawn_among_the_rows_there(panel, scaled):
     ("cut", "message"),
     [
         ((1.0, 2.0, 3.0), r"has 3 times: give one, or the first and the last"),
+        ((1.0, pd.Timestamp("2001-01-01")), r"has a number and a datetime: give two of one kind"),
         ((2.0, 1.0), r"ends before it begins: give cut=\(1\.0, 2\.0\)"),
     ],
 )
