@@ -59,7 +59,7 @@ RECIPES = {
     "wide, averaged, plain": WIDE._replace(averaging=0.99, field="plain"),
     "wide, averaged, saturating": WIDE._replace(averaging=0.99, field="saturating"),
     "wide, averaged, saturating, corrections": WIDE._replace(
-        averaging=0.99, field="saturating", corrections=True
+        averaging=0.99, field="saturating", corrections=1
     ),
 }
 

@@ -143,9 +143,9 @@ def ablations(recipe: Recipe) -> dict[str, Recipe]:
             reader="gru", anchor="end", field="gru", penalties=(), n_epochs=3 * recipe.n_epochs
         )
     if recipe.rule is not None:
-        without["no rule"] = recipe._replace(rule=None, corrections=False)
+        without["no rule"] = recipe._replace(rule=None, corrections=0)
     if recipe.corrections:
-        without["no corrections"] = recipe._replace(corrections=False)
+        without["no corrections"] = recipe._replace(corrections=0)
     if recipe.penalties:
         without["no penalties"] = recipe._replace(penalties=())
     return without

@@ -219,6 +219,7 @@ class Reconstruction:
 
 
 def _drawn_cut(rows: Stretch, cut: object, generator: Generator) -> Tensor:
+    """Give the row (B,) where each context ends, for no cut, one, or a tuple of two."""
     if cut is None:
         return random_cut(rows, generator)
     if not isinstance(cut, tuple):

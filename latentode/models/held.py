@@ -80,11 +80,6 @@ class HeldSeries:
         counts = n_stretches(self.end - first, self.cut - first, self.plan)
         return torch.arange(self.scaled.n_series).repeat_interleave(counts)
 
-    def every_other(self, half: int) -> Iterator[tuple[Self, Tensor]]:
-        """Give the stretches of one half of the series, those of even or of odd numbers."""
-        series = self.stretches()
-        yield self, series[series % 2 == half]
-
     def sizes(self, series: Tensor) -> Tensor:
         """Give how many rows there are to train on, of some series."""
         return (self.end - self.scaled.offsets[:-1])[series]
@@ -95,6 +90,13 @@ class HeldSeries:
         rows = Stretch(*(row[series] for row in (first, self.end, self.cut, self.last_cut)))
         batch = plan.regime(self.scaled, rows, generator=generator, max_rows=plan.max_rows)
         return ask_some(batch, plan.max_asked, generator)
+
+    def half(self, half: int, batch_size: int, generator: Generator) -> Iterator[Batch]:
+        """Draw batches of every other series, of those with even or with odd numbers."""
+        series = self.stretches()
+        for some in series[series % 2 == half].split(batch_size):
+            if len(some):
+                yield self.draw(some, generator)
 
     def held_out(self, n_shares: int = 1) -> list[Batch]:
         """Give batches that ask for the held-out rows, from those before them.
@@ -135,5 +137,6 @@ def rows_before_cuts(panel: Panel, regime: Regime) -> Tensor:
     """
     if regime.cut is None:
         return torch.zeros(2, len(panel.offsets) - 1, dtype=torch.long)
-    cuts = regime.cut if isinstance(regime.cut, tuple) else (regime.cut, regime.cut)
-    return torch.tensor(np.stack([rows_before(panel, cut) for cut in cuts]))
+    cuts = regime.cut if isinstance(regime.cut, tuple) else (regime.cut,)
+    counts = torch.tensor(np.stack([rows_before(panel, cut) for cut in cuts]))
+    return counts[[0, -1]]

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator
 
 from latentode.data import (
+    Batch,
     Group,
     OnDuplicates,
     Panel,
@@ -146,10 +147,11 @@ class StreamedSeries:
             raise RuntimeError(f"the rows of {names} have changed while they were trained on.")
         return series
 
-    def every_other(self, half: int) -> Iterator[tuple[HeldSeries, Tensor]]:
-        """Give the stretches of one half of the series, a group in memory at a time."""
+    def half(self, half: int, batch_size: int, generator: Generator) -> Iterator[Batch]:
+        """Draw batches of every other series of each group; one group is in memory at a time."""
         for number in range(len(self.groups)):
-            yield from self.held(np.array([number])).every_other((half + number) % 2)
+            held = self.held(np.array([number]))
+            yield from held.half((half + number) % 2, batch_size, generator)
 
     def without_holdout(self) -> Self:
         """Give the same series, in the same scales, with every row to train on."""

@@ -165,11 +165,12 @@ class Decoder(nn.Module):
         raw = widened(self.head(states, local, known.head, where))
         if self.rule is not None:
             location = raw[..., 0]
-            if self.slack is not None:
+            if self.slack is None:
+                location = location + self.rule(known.rule, ts, where)
+            else:
                 assert isinstance(self.rule, Interpolating)
-                between = self.rule.between(known.rule, ts, where)
-                location = location * (between + self.slack[where.variable])
-            location = location + self.rule(known.rule, ts, where)
+                x, between = self.rule.line(known.rule, ts, where)
+                location = location * (between + self.slack[where.variable]) + x
             raw = torch.cat([location[..., None], raw[..., 1:]], dim=-1)
         if isinstance(self.likelihood, FlowLikelihood):
             if noise is not None:

@@ -112,6 +112,22 @@ class Neighbours(NamedTuple):
         return count.minimum(self.lengths[:, None])
 
 
+class Line(NamedTuple):
+    """Interpolated values, and how far between two observations of their variable each is.
+
+    Attributes
+    ----------
+    x : Tensor of shape (...)
+        The values asked.
+    between : Tensor of shape (...)
+        0 at an observation, 1 in the middle of two, and outside the distance to the nearer one,
+        at most 1.
+    """
+
+    x: Tensor
+    between: Tensor
+
+
 class Interpolating(nn.Module):
     """Start from linear interpolation between the observations of each variable.
 
@@ -160,11 +176,25 @@ class Interpolating(nn.Module):
 
     def forward(self, known: Neighbours, ts: Tensor, where: Where) -> Tensor:
         """Give the interpolated values at times ts (B, P)."""
-        t, (x0, x1), (t0, t1), (is0, is1) = _around(known, ts, where)
+        return self.line(known, ts, where).x
+
+    def line(self, known: Neighbours, ts: Tensor, where: Where) -> Line:
+        """Give the interpolated values at times ts (B, P), and how far from observations they are.
+
+        A row that has other variables alone says nothing of this one.
+        """
+        series, time, variable = where
+        n_before, t = known.n_before(ts)[series, time], ts[series, time]
+        (x0, x1), (t0, t1), (is0, is1) = (
+            part[:, series, n_before, variable] for part in (known.x, known.at, known.exists)
+        )
+        is_inside, since, until = is0 & is1, (t - t0).abs(), (t1 - t).abs()
         share = (t - t0) / (t1 - t0).clamp(min=1e-6)
-        rate = softplus(self.rate)[where.variable]
-        held = x0 * torch.exp(-rate * (t - t0).abs()) + x1 * torch.exp(-rate * (t1 - t).abs())
-        return torch.where(is0 & is1, x0 + (x1 - x0) * share.clamp(0, 1), held)
+        rate = softplus(self.rate)[variable]
+        held = x0 * torch.exp(-rate * since) + x1 * torch.exp(-rate * until)
+        x = torch.where(is_inside, x0 + (x1 - x0) * share.clamp(0, 1), held)
+        since, until = torch.where(is0, since, _FAR), torch.where(is1, until, _FAR)
+        return Line(x, _between(since, until, ~is_inside))
 
     def local(self, known: Neighbours, ts: Tensor) -> Tensor:
         """Give what a decoder should know of each time: (B, P, 3).
@@ -180,34 +210,8 @@ class Interpolating(nn.Module):
         bounded = [torch.log1p(10 * gap).clamp(max=CLIP) for gap in (since, until)]
         return torch.stack([between, *bounded], dim=-1)
 
-    def between(self, known: Neighbours, ts: Tensor, where: Where) -> Tensor:
-        """Give how far between two observations of its own variable each value asked is.
-
-        0 at one, 1 in the middle, and the distance to the nearer one, at most 1, outside. A row
-        that has other variables alone says nothing of this one.
-        """
-        t, _, (t0, t1), (is0, is1) = _around(known, ts, where)
-        since = torch.where(is0, t - t0, _FAR).abs()
-        until = torch.where(is1, t1 - t, _FAR).abs()
-        return _between(since, until, ~(is0 & is1))
-
-
-class _Around(NamedTuple):
-    """Of each value asked: its time, and values, times and existence of those before and after."""
-
-    t: Tensor
-    x: Tensor
-    at: Tensor
-    exists: Tensor
-
-
-def _around(known: Neighbours, ts: Tensor, where: Where) -> _Around:
-    series, time, variable = where
-    n_before = known.n_before(ts)[series, time]
-    parts = (part[:, series, n_before, variable] for part in (known.x, known.at, known.exists))
-    return _Around(ts[series, time], *parts)
-
 
 def _between(since: Tensor, until: Tensor, is_outside: Tensor) -> Tensor:
+    """Give how far between two times one is: 0 at either, and 1 in the middle."""
     share = 4 * since * until / (since + until).square().clamp(min=1e-12)
     return torch.where(is_outside, since.minimum(until).clamp(max=1), share)

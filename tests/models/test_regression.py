@@ -43,6 +43,16 @@ def features(rule, known, ts, where):
     return torch.cat([numbers, grown[:, None] * numbers], dim=-1)
 
 
+def off_by(noise, batch, rule):
+    """Give a batch of which the rule is right but for noise."""
+    truth = rule(rule.read(batch.context), batch.ts, everywhere(batch.ts, 2))
+    return batch._replace(targets=(truth + noise) * batch.targets_mask)
+
+
+def largest_weight(corrections):
+    return max(part.abs().max() for part in (corrections.own, corrections.shared))
+
+
 @torch.no_grad()
 def test_they_lower_the_error_of_every_variable(build, asked):
     model, batches = build(), list(asked.train_dataloader())
@@ -72,14 +82,10 @@ def test_noise_is_left_alone(build, asked):
     rule = model.decoder.rule
 
     def of_noise(batch):
-        known = rule.read(batch.context)
-        truth = rule(known, batch.ts, everywhere(batch.ts, 2))
-        noise = 1e-3 * torch.randn_like(batch.targets)
-        return batch._replace(targets=(truth + noise) * batch.targets_mask)
+        return off_by(1e-3 * torch.randn_like(batch.targets), batch, rule)
 
     fit_corrections(model, *(map(of_noise, half) for half in asked.halves()))
-    sizes = [part.abs().max() for part in (rule.corrections.own, rule.corrections.shared)]
-    assert max(sizes) < 1e-2
+    assert largest_weight(rule.corrections) < 1e-2
 
 
 @torch.no_grad()
@@ -135,12 +141,13 @@ def test_what_is_learned_by_heart_is_not_trusted(build, asked):
     rule = model.decoder.rule
 
     def of_noise(batch):
-        known = rule.read(batch.context)
-        truth = rule(known, batch.ts, everywhere(batch.ts, 2))
         seed = int(batch.x.double().abs().sum() * 1e6)
         noise = torch.randn(batch.targets.shape, generator=torch.Generator().manual_seed(seed))
-        return batch._replace(targets=(truth + noise) * batch.targets_mask)
+        return off_by(noise, batch, rule)
 
-    fit_corrections(model, *(list(map(of_noise, half)) * 20 for half in asked.halves()))
-    sizes = [part.abs().max() for part in (rule.corrections.own, rule.corrections.shared)]
-    assert max(sizes) < 1e-2
+    one, other = ([of_noise(batch) for batch in half] * 20 for half in asked.halves())
+    fit_corrections(model, one, other)
+    assert largest_weight(rule.corrections) < 1e-2
+    # Where both halves have all series, it is trusted.
+    fit_corrections(model, one + other, one + other)
+    assert largest_weight(rule.corrections) > 1e-2

@@ -69,6 +69,11 @@ def test_no_series_is_in_both_halves(waves, folder, buffer_rows):
     assert {*one} and {*other}
 
 
+def test_halves_must_be_drawn_once_at_least(waves):
+    with pytest.raises(ValueError, match="n_draws=0"):
+        SeriesDataModule(waves).halves(0)
+
+
 @pytest.mark.parametrize("buffer_rows", [1, 40, 100])
 def test_every_series_is_drawn_in_every_epoch(folder, buffer_rows):
     batches = loader_of(folder, batch_size=1, buffer_rows=buffer_rows)

@@ -105,7 +105,7 @@ class TestInterpolating:
         x = torch.tensor([[[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]])
         context, rule = Context(t, x, x > 0, torch.tensor([3])), Interpolating(3)
         ts = torch.tensor([[-0.5, 0.25]])
-        got = rule.between(rule.read(context), ts, everywhere(ts, 3))[0]
+        got = rule.line(rule.read(context), ts, everywhere(ts, 3)).between[0]
         torch.testing.assert_close(got, torch.tensor([[1.0, 0.0, 1.0], [0.25, 0.75, 1.0]]))
 
     def test_where_rows_are_complete_that_is_as_for_rows(self, contexts):
@@ -113,5 +113,5 @@ class TestInterpolating:
         full = Context(context.t, context.x, torch.ones_like(context.mask), context.lengths)
         rule, ts = Interpolating(3), 1.5 * torch.rand(1, 40) * context.t[0, 0] + 0.2
         known = rule.read(full)
-        got = rule.between(known, ts, everywhere(ts, 3))
+        got = rule.line(known, ts, everywhere(ts, 3)).between
         torch.testing.assert_close(got, rule.local(known, ts)[..., :1].expand_as(got))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from latentode.solvers import Event, SolverError, odeint
+from tests.solvers.swings import DOUBLE, swing
 
 ADJOINTS = ("auto", "direct", "replay", "backsolve")
 TIGHT = {"rtol": 1e-10, "atol": 1e-10, "method": "dop853"}
-DOUBLE = {"dtype": torch.float64}
 
 
 def height(t, y):
@@ -30,12 +30,6 @@ def falling(gravity):
 def turning(t, y):
     """A circle: (sin t, cos t) from (0, 1)."""
     return torch.stack([y[:, 1], -y[:, 0]], dim=1)
-
-
-def swing(t, y):
-    """A pendulum that is pushed: nonlinear, and different at different times."""
-    angle, speed = y.unbind(-1)
-    return torch.stack([speed, torch.cos(2 * t) - torch.sin(angle)], dim=-1)
 
 
 def ahead(end, n=5):

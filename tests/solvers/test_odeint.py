@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from latentode.solvers import METHODS, SolverError, odeint
+from tests.solvers.swings import TIGHT, decay, swing
 
 ADAPTIVE = ("bosh3", "dopri5", "tsit5", "dop853", "kvaerno3", "kvaerno5", "rodas5p", "auto")
 # One method of each kind, for the laws that are the loop's and not a method's.
@@ -16,17 +17,6 @@ KINDS = ("euler", "rk4", "tsit5", "dop853", "kvaerno3", "rodas5p", "auto")
 PAIRS = [name for name, tableau in METHODS.items() if tableau.error]
 # Most times fall between fixed steps, so that the dense output is held to the order too.
 EVENLY = torch.linspace(0, 3, 101, dtype=torch.float64)
-TIGHT = {"rtol": 1e-10, "atol": 1e-12}
-
-
-def decay(t, y):
-    return -y
-
-
-def swing(t, y):
-    """A pendulum that is pushed: nonlinear, and different at different times."""
-    angle, speed = y.unbind(-1)
-    return torch.stack([speed, torch.cos(2 * t) - torch.sin(angle)], dim=-1)
 
 
 def draw_swings():
